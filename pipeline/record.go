@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// Record is a record of a topic's partition, as it was read or is to be written.
+type Record struct {
+	Topic     string // without the namespace
+	Partition int
+	Offset    int64 // set when read
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+}
+
+// Header is a record's header.
+type Header = schemas.Header
+
+// Size is what the record takes, about, in bytes: what bounds of memory and of batches count.
+func (r Record) Size() int {
+	size := 64 + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += 16 + len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
+// Batch is what a subscriber hands to a handler at a time: records of one partition, in order.
+// A batch without records is the idle sign of a partition that had none for a while.
+type Batch struct {
+	Topic     string
+	Partition int
+	Records   []Record
+	Next      int64 // the offset after the last one that was read
+
+	mark    *Mark
+	restart bool
+}
+
+// Commit says what an acknowledgement of the batch commits. Without it, that is Next without metadata.
+func (b *Batch) Commit(m Mark) { b.mark = &m }
+
+// Mark is what the batch commits.
+func (b *Batch) Mark() Mark {
+	if b.mark != nil {
+		return *b.mark
+	}
+	return Mark{Offset: b.Next}
+}
+
+// Mark is a position of a consumer group in one partition: where to go on, and what to know there.
+type Mark struct {
+	Offset   int64  // the first offset that is not done; below zero where the group has committed none
+	Metadata string // at most 4096 bytes
+}
+
+// Restart asks that, after the batch was not acknowledged, the partition begins anew with Resume
+// instead of bringing the batch again.
+func (b *Batch) Restart() { b.restart = true }
+
+// Restarts says whether Restart was called.
+func (b *Batch) Restarts() bool { return b.restart }
+
+type batchKey struct{}
+
+// WithBatch returns a context that carries the batch: the envelope of a Watermill message.
+func WithBatch(ctx context.Context, b *Batch) context.Context {
+	return context.WithValue(ctx, batchKey{}, b)
+}
+
+// BatchOf returns the batch that the context carries, or nil.
+func BatchOf(ctx context.Context) *Batch {
+	b, _ := ctx.Value(batchKey{}).(*Batch)
+	return b
+}

@@ -1,0 +1,7 @@
+package schemas
+
+// Header is a Kafka header.
+type Header struct {
+	Key   string
+	Value []byte
+}
