@@ -1,0 +1,238 @@
+// Package schemas is what the processes of aval say to each other: the messages, their envelope, their topics.
+//
+//	reads   a record's headers and value
+//	effect  none
+//	emits   a validated message, or every fault of it at once
+//
+// One noun, one file name: movement.proto is the message, movement.pb.go is generated from it, movement.go says
+// when it is valid. What is valid is checked on both sides of the wire, by Encode and by Decode.
+package schemas
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Header is a Kafka header.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Message is a body and what stands on its envelope.
+type Message struct {
+	Attributes
+	Body proto.Message
+}
+
+// Attributes are the CloudEvents attributes of a message.
+type Attributes struct {
+	// ID makes the message one: 1 to 64 of 0-9 A-Z a-z . _ : -
+	ID string
+	// Source is who sent it: /aval/<stage or producer>.
+	Source string
+	// Cause is the ID of the message that it follows from, where there is one.
+	Cause string
+	// Time is when what it tells was taken in: data, never a clock's.
+	Time time.Time
+}
+
+// Names of the envelope's headers: the CloudEvents Kafka binding, binary content mode.
+const (
+	HeaderSpecVersion = "ce_specversion"
+	HeaderID          = "ce_id"
+	HeaderSource      = "ce_source"
+	HeaderType        = "ce_type"
+	HeaderTime        = "ce_time"
+	HeaderCause       = "ce_causationid"
+	HeaderContentType = "content-type"
+)
+
+const (
+	specVersion = "1.0"
+	contentType = "application/protobuf"
+	extensions  = "ce_"
+)
+
+// Limits of what Decode looks at.
+const (
+	HeadersMax     = 64   // headers of a record
+	HeaderValueMax = 1024 // bytes of an envelope's header
+	SourceMax      = 256  // bytes
+)
+
+// Limits of bodies, in bytes. What quotes a message is allowed more than the message, so that what follows from
+// a message that could be read can always be written: a vouch quotes the invitation, a hold quotes the request,
+// a journal's item quotes its command, a dead letter quotes any record.
+const (
+	InvitationMax      = 64 << 10
+	IssuanceRequestMax = 128 << 10
+	MovementMax        = 192 << 10
+	BodyMax            = 768 << 10 // of the other kinds
+	ItemMax            = 3 << 20   // of a journal's item, and of a dead letter
+)
+
+// Encode makes a record's headers and value of a valid message. Equal messages are equal bytes.
+func Encode(m Message) ([]Header, []byte, error) {
+	if err := m.validate(); err != nil {
+		return nil, nil, err
+	}
+	kind := typeOf(m.Body)
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("marshal %s: %w", kind, err)
+	}
+	if limit := bodyMax(m.Body); len(value) > limit {
+		return nil, nil, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", kind, len(value), limit)
+	}
+	headers := []Header{
+		{HeaderSpecVersion, []byte(specVersion)},
+		{HeaderID, []byte(m.ID)},
+		{HeaderSource, []byte(m.Source)},
+		{HeaderType, []byte(kind)},
+		{HeaderTime, []byte(m.Time.UTC().Format(time.RFC3339Nano))},
+		{HeaderContentType, []byte(contentType)},
+	}
+	if m.Cause != "" {
+		headers = append(headers, Header{HeaderCause, []byte(m.Cause)})
+	}
+	return headers, value, nil
+}
+
+// Decode reads a record's headers and value. An error says what is wrong, and that this record can never be
+// read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer version
+// has added are kept as they are.
+func Decode(headers []Header, value []byte) (Message, error) {
+	e, err := openEnvelope(headers)
+	if err != nil {
+		return Message{}, err
+	}
+	body, err := newBody(e[HeaderType])
+	if err != nil {
+		return Message{}, err
+	}
+	m := Message{Attributes: Attributes{ID: e[HeaderID], Source: e[HeaderSource], Cause: e[HeaderCause]}, Body: body}
+	if m.Time, err = parseTime(e[HeaderTime]); err != nil {
+		return Message{}, err
+	}
+	if limit := bodyMax(body); len(value) > limit {
+		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", e[HeaderType], len(value), limit)
+	}
+	if err := proto.Unmarshal(value, body); err != nil {
+		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), e[HeaderType], plainSpaces(err))
+	}
+	if err := m.validate(); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
+
+// openEnvelope returns the envelope's headers by name, after it has looked at what they must have.
+func openEnvelope(headers []Header) (map[string]string, error) {
+	if len(headers) > HeadersMax {
+		return nil, fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)
+	}
+	e := make(map[string]string, 8)
+	var errs []error
+	for _, h := range headers {
+		if h.Key != HeaderContentType && !strings.HasPrefix(h.Key, extensions) {
+			continue
+		}
+		name := shown(h.Key)
+		if _, doubled := e[h.Key]; doubled {
+			errs = append(errs, fmt.Errorf("header %s stands twice, must stand once", name))
+			continue
+		}
+		e[h.Key] = string(h.Value)
+		if len(h.Value) > HeaderValueMax {
+			errs = append(errs, fmt.Errorf("header %s has %d bytes, at most %d are allowed", name, len(h.Value), HeaderValueMax))
+			e[h.Key] = ""
+		}
+	}
+	for _, name := range []string{HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderTime} {
+		if e[name] == "" {
+			errs = append(errs, fmt.Errorf("header %s is missing", name))
+		}
+	}
+	if v := e[HeaderSpecVersion]; v != "" && v != specVersion {
+		errs = append(errs, fmt.Errorf("header %s is %s, must be %s", HeaderSpecVersion, shown(v), specVersion))
+	}
+	if v, ok := e[HeaderContentType]; ok && v != contentType {
+		errs = append(errs, fmt.Errorf("header %s is %s, must be %s", HeaderContentType, shown(v), contentType))
+	}
+	return e, errors.Join(errs...)
+}
+
+func parseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("header %s is %s, must be a time as in RFC 3339: 2026-01-31T10:00:00Z",
+			HeaderTime, shown(text))
+	}
+	return t.UTC(), nil
+}
+
+// validate reports every fault of the attributes and of the body.
+func (m Message) validate() error {
+	var found []Fault
+	c := check{found: &found}
+	c.id("id", m.ID)
+	if m.Cause != "" {
+		c.id("cause", m.Cause)
+	}
+	c.source("source", m.Source)
+	if !inTime(m.Time) {
+		c.fault("time", "is not between 1970 and 9999; give the time at which it was taken in")
+	}
+	if isNil(m.Body) {
+		c.fault("body", "is missing")
+		return join(found)
+	}
+	return errors.Join(join(found), Validate(m.Body))
+}
+
+// inTime says whether the time can be written and, in milliseconds, counted exactly.
+func inTime(t time.Time) bool {
+	t = t.UTC()
+	return t.Year() >= 1970 && t.Year() <= 9999
+}
+
+func typeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().FullName()) }
+
+func isNil(m proto.Message) bool { return m == nil || !m.ProtoReflect().IsValid() }
+
+// newBody returns an empty body of a type that travels.
+func newBody(kind string) (proto.Message, error) {
+	for _, body := range bodies() {
+		if typeOf(body) == kind {
+			return body, nil
+		}
+	}
+	return nil, fmt.Errorf("type %s is unknown, must be one of those of package aval.v1 that have a topic", shown(kind))
+}
+
+func bodies() []proto.Message {
+	return []proto.Message{
+		&Movement{}, &Entry{}, &IssuanceRequest{}, &PreIssue{}, &Invitation{}, &Certificate{}, &Refusal{},
+		&Notice{}, &Receipt{}, &DeadLetter{}, &Directory{}, &Takeover{},
+	}
+}
+
+func bodyMax(m proto.Message) int {
+	switch m.(type) {
+	case *Invitation:
+		return InvitationMax
+	case *IssuanceRequest:
+		return IssuanceRequestMax
+	case *Movement:
+		return MovementMax
+	case *Entry, *PreIssue, *DeadLetter:
+		return ItemMax
+	default:
+		return BodyMax
+	}
+}

@@ -1,0 +1,179 @@
+package schemas
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Names of the topics, without the namespace.
+const (
+	TopicInvitations      = "invitations"
+	TopicMovements        = "movements"
+	TopicEntries          = "entries"
+	TopicIssuanceRequests = "issuance-requests"
+	TopicPreIssues        = "pre-issues"
+	TopicCertificates     = "certificates"
+	TopicRefusals         = "refusals"
+	TopicNotices          = "notices"
+	TopicReceipts         = "receipts"
+	TopicDeadLetters      = "dead-letters"
+	TopicDirectory        = "directory"
+)
+
+// Topic is what is agreed about a topic.
+type Topic struct {
+	Name string
+	Body string // the message that it carries, in package aval.v1
+	Key  string // what its records are keyed by
+	Kind Kind
+	// Partitions is how many partitions it has; 0 means as many as every keyed topic has.
+	Partitions int
+	Retention  time.Duration // Forever, or how long records stay
+	// MaxMessageBytes bounds a record, and a batch of records.
+	MaxMessageBytes int
+	Owner           string   // whose it is: the book that decides its commands, else the one that writes it
+	Readers         []string // who reads it
+}
+
+// Kind is what a topic is to a shard.
+type Kind string
+
+// Kinds of topics.
+const (
+	KindCommand   Kind = "command"   // a book decides its records, in order
+	KindJournal   Kind = "journal"   // a book's answers; the partition is the shard, whatever the key
+	KindFollow    Kind = "follow"    // what follows, or comes in
+	KindDirectory Kind = "directory" // versions of the directory: one partition
+)
+
+// Forever is the retention of what the truth is rebuilt from.
+const Forever time.Duration = -1
+
+// RetentionOthers is how long the rest stays: no shorter than books remember identifiers.
+const RetentionOthers = 30 * 24 * time.Hour
+
+// Limits of records, in bytes: a journal repeats its command, so it is allowed more.
+const (
+	messageBytesCommand = 256 << 10
+	messageBytesOther   = 1 << 20
+	messageBytesJournal = 4 << 20
+)
+
+// Keyed says whether the topic has as many partitions as the namespace has shards.
+func (t Topic) Keyed() bool { return t.Partitions == 0 }
+
+// PartitionCount is how many partitions the topic has in a namespace of so many shards.
+func (t Topic) PartitionCount(shards int) int { return cmp.Or(t.Partitions, shards) }
+
+// RetentionMillis is the retention as Kafka's retention.ms wants it: -1 for ever.
+func (t Topic) RetentionMillis() int64 {
+	if t.Retention == Forever {
+		return -1
+	}
+	return t.Retention.Milliseconds()
+}
+
+// Config is what the topic is created with, and checked against: names and values of Kafka's topic settings.
+func (t Topic) Config() map[string]string {
+	return map[string]string{
+		"cleanup.policy":    "delete",
+		"retention.ms":      strconv.FormatInt(t.RetentionMillis(), 10),
+		"retention.bytes":   "-1",
+		"max.message.bytes": strconv.Itoa(t.MaxMessageBytes),
+	}
+}
+
+// TopicOf returns the topic of that name.
+func TopicOf(name string) (Topic, bool) {
+	for _, t := range Topics() {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Topic{}, false
+}
+
+// Topics returns all topics: this is the registry.
+func Topics() []Topic {
+	return []Topic{
+		{
+			Name: TopicInvitations, Body: "Invitation", Key: "invitation", Kind: KindFollow,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
+			Owner: "producers", Readers: []string{"invitation", "register"},
+		},
+		{
+			Name: TopicMovements, Body: "Movement", Key: "account; a tick has none", Kind: KindCommand,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesCommand,
+			Owner: "ledger", Readers: []string{"ledger"},
+		},
+		{
+			Name: TopicEntries, Body: "Entry", Key: "none", Kind: KindJournal,
+			Retention: Forever, MaxMessageBytes: messageBytesJournal,
+			Owner: "ledger", Readers: []string{"ledger", "routing", "certificate", "register", "deadletter", "audit"},
+		},
+		{
+			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none", Kind: KindCommand,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesCommand,
+			Owner: "request", Readers: []string{"request"},
+		},
+		{
+			Name: TopicPreIssues, Body: "PreIssue", Key: "none", Kind: KindJournal,
+			Retention: Forever, MaxMessageBytes: messageBytesJournal,
+			Owner: "request", Readers: []string{"request", "relay", "funding", "register", "deadletter", "audit"},
+		},
+		{
+			Name: TopicCertificates, Body: "Certificate", Key: "invitation", Kind: KindFollow,
+			Retention: Forever, MaxMessageBytes: messageBytesOther,
+			Owner: "certificate", Readers: []string{"register", "audit", "integrators"},
+		},
+		{
+			Name: TopicRefusals, Body: "Refusal", Key: "invitation", Kind: KindFollow,
+			Retention: Forever, MaxMessageBytes: messageBytesOther,
+			Owner:   "invitation, routing, relay, certificate",
+			Readers: []string{"register", "audit", "integrators"},
+		},
+		{
+			Name: TopicNotices, Body: "Notice", Key: "recipient", Kind: KindFollow,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
+			Owner: "invitation, routing, relay, certificate", Readers: []string{"notice", "recipients"},
+		},
+		{
+			Name: TopicReceipts, Body: "Receipt", Key: "invitation", Kind: KindFollow,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
+			Owner: "notice", Readers: []string{"relay"},
+		},
+		{
+			// A dead letter carries any record whole.
+			Name: TopicDeadLetters, Body: "DeadLetter", Key: "topic/partition/offset", Kind: KindFollow,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesJournal,
+			Owner: "every stage", Readers: []string{"deadletter", "operators"},
+		},
+		{
+			Name: TopicDirectory, Body: "Directory", Key: "none", Kind: KindDirectory, Partitions: 1,
+			Retention: Forever, MaxMessageBytes: messageBytesOther,
+			Owner: "operators", Readers: []string{"producers", "routing", "certificate"},
+		},
+	}
+}
+
+// TopicsTable renders the registry as a Markdown table, for documents.
+func TopicsTable() string {
+	var b strings.Builder
+	b.WriteString("| topic | carries | key | kind | partitions | retention | largest record | owner | readers |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	for _, t := range Topics() {
+		partitions, retention := "N", "for ever"
+		if !t.Keyed() {
+			partitions = strconv.Itoa(t.Partitions)
+		}
+		if t.Retention != Forever {
+			retention = strconv.Itoa(int(t.Retention/(24*time.Hour))) + " days"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d KiB | %s | %s |\n", t.Name, t.Body, t.Key, t.Kind,
+			partitions, retention, t.MaxMessageBytes>>10, t.Owner, strings.Join(t.Readers, ", "))
+	}
+	return b.String()
+}
