@@ -24,6 +24,8 @@ type Consumer interface {
 	// Subscriber returns a Watermill subscriber whose messages are envelopes: BatchOf(msg.Context()) is the
 	// batch, Ack commits it, Nack brings it again. Of each partition one batch is out at a time.
 	Subscriber(SubscriberConfig) message.Subscriber
+	// MessageSubscriber returns one whose batches hold one record each, in order: for slow, independent work.
+	MessageSubscriber(SubscriberConfig) message.Subscriber
 }
 
 // SubscriberConfig is what a batch subscriber needs to know.

@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// IsJournal says whether the topic is a book's journal, which is read through Journal.
+type IsJournal func(topic string) bool
+
+// Follower runs stages and sinks over their topics.
+type Follower struct {
+	Publisher  Publisher
+	Partitions int
+	IsJournal  IsJournal
+}
+
+// Stage is the work of a stage: fetch a batch, decode, follow, publish, commit.
+func (f *Follower) Stage(s Stage) []Work {
+	var works []Work
+	for _, topic := range s.Reads {
+		r := f.reader(topic)
+		works = append(works, Work{
+			Name: s.Name, Topic: topic,
+			Config: SubscriberConfig{Group: group(s.Name, s.Reads, topic), Resume: r.resume, Revoked: r.revoked},
+			Handle: func(ctx context.Context, b *Batch) error { return f.follow(ctx, s, r, b) },
+		})
+	}
+	return works
+}
+
+// Sink is the work of a sink, which keeps its own positions.
+func (f *Follower) Sink(s Sink) []Work {
+	var works []Work
+	for _, topic := range s.Reads() {
+		r := f.reader(topic)
+		resume := func(ctx context.Context, topic string, partition int, _ Mark) (int64, error) {
+			mark, err := s.Resume(ctx, topic, partition)
+			if err != nil {
+				return 0, err
+			}
+			return r.resume(ctx, topic, partition, mark)
+		}
+		works = append(works, Work{
+			Name: s.Name(), Topic: topic,
+			Config: SubscriberConfig{Group: group(s.Name(), s.Reads(), topic), Resume: resume, Revoked: r.revoked},
+			Handle: func(ctx context.Context, b *Batch) error {
+				next, ins, letters := r.read(s.Name(), b)
+				if err := f.Publisher.Publish(ctx, letters); err != nil {
+					return err
+				}
+				if err := s.Store(ctx, b.Topic, b.Partition, ins, next.mark(b)); err != nil {
+					return err
+				}
+				r.done(b, next)
+				return nil
+			},
+		})
+	}
+	return works
+}
+
+// group is the consumer group of a consumer's topic: one for each, as their partitions are shared out apart.
+func group(name string, topics []string, topic string) string {
+	if len(topics) == 1 {
+		return name
+	}
+	return name + "." + topic
+}
+
+func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) error {
+	next, ins, records := r.read(s.Name, b)
+	for _, in := range ins {
+		follows, err := Follows(s, in)
+		if err != nil {
+			return fmt.Errorf("follow %s/%d/%d: %w", in.Topic, in.Partition, in.Offset, err)
+		}
+		records = append(records, follows...)
+	}
+	if err := f.Publisher.Publish(ctx, records); err != nil {
+		return fmt.Errorf("publish what follows: %w", err)
+	}
+	r.done(b, next)
+	return nil
+}
+
+// Follows returns the records that follow from a message: the same for the same message, byte for byte. A stage
+// that panics has found a message that it cannot take: a dead letter follows, and its neighbours go on.
+func Follows(s Stage, in In) (records []Record, err error) {
+	defer func() {
+		if cause := recover(); cause != nil && in.record != nil {
+			reason := fmt.Sprintf("stage %s panicked: %v", s.Name, cause)
+			records, err = []Record{DeadLetter(s.Name, *in.record, reason)}, nil
+		}
+	}()
+	outs, err := s.Follow(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, out := range outs {
+		record, err := Encode(out.Topic, out.Key, schemas.Message{
+			Attributes: schemas.Attributes{ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time},
+			Body:       out.Body,
+		})
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+// reader reads one topic, whose partitions it may hold several of.
+type reader struct {
+	topic      string
+	journal    bool
+	partitions int
+
+	mu    sync.Mutex
+	state map[int]state
+}
+
+// state is what a reader knows of a partition.
+type state struct {
+	journal Journal
+	silent  int64 // below it, nothing is handed on: it was done before
+}
+
+func (f *Follower) reader(topic string) *reader {
+	return &reader{
+		topic: topic, journal: f.IsJournal(topic), partitions: f.Partitions, state: map[int]state{},
+	}
+}
+
+// resume is where to begin. A reader of a journal whose position is not known begins at the journal's
+// beginning, and hands nothing on that lies below what was committed (rule 4 of the protocol of a book).
+func (r *reader) resume(_ context.Context, _ string, partition int, committed Mark) (int64, error) {
+	var s state
+	offset := max(committed.Offset, 0)
+	if r.journal {
+		position, ok := ParsePosition(committed.Metadata)
+		if ok && position.Next == committed.Offset {
+			s.journal.Position = position
+		} else {
+			s.silent, offset = offset, 0
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state[partition] = s
+	return offset, nil
+}
+
+func (r *reader) revoked(_ string, partition int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.state, partition)
+}
+
+// read decodes a batch: what it says, and the dead letters of what nobody can read. The reader itself moves on
+// only when the batch is done.
+func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []Record) {
+	r.mu.Lock()
+	next = r.state[b.Partition]
+	r.mu.Unlock()
+	if r.journal {
+		for _, e := range next.journal.Read(b.Records) {
+			for _, record := range e.Records {
+				if record.Offset < next.silent {
+					continue
+				}
+				ins, letters = r.decode(stage, record, ins, letters)
+			}
+		}
+		return next, ins, letters
+	}
+	for _, record := range b.Records {
+		ins, letters = r.decode(stage, record, ins, letters)
+	}
+	return next, ins, letters
+}
+
+func (r *reader) decode(stage string, record Record, ins []In, letters []Record) ([]In, []Record) {
+	in, err := Decode(record)
+	if err == nil && !r.journal {
+		err = CheckPartition(record, r.partitions)
+	}
+	if err != nil {
+		return ins, append(letters, DeadLetter(stage, record, err.Error()))
+	}
+	return append(ins, in), letters
+}
+
+func (s state) mark(b *Batch) Mark {
+	if s.journal.Next == 0 {
+		return b.Mark()
+	}
+	return s.journal.Mark()
+}
+
+func (r *reader) done(b *Batch, next state) {
+	if r.journal {
+		b.Commit(next.journal.Mark())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state[b.Partition] = next
+}
+
+// DeadLetter is the record of a dead letter: the original bytes, where they stand, and why nobody can read them.
+func DeadLetter(stage string, r Record, reason string) Record {
+	place := []string{r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10)}
+	letter := &schemas.DeadLetter{
+		Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, //nolint:gosec // a partition's number is small
+		Original: UnreadableOf(r, reason),
+	}
+	record, err := Encode(schemas.TopicDeadLetters, place[0]+"/"+place[1]+"/"+place[2], schemas.Message{
+		Attributes: schemas.Attributes{
+			ID: schemas.DeriveID("dead-letter", place...), Source: "/aval/" + stage, Time: time.Unix(0, 0).UTC(),
+		},
+		Body: letter,
+	})
+	if err != nil {
+		panic(fmt.Sprintf("a dead letter cannot be encoded: %v", err)) // it takes any bytes
+	}
+	return record
+}

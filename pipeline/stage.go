@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// In is a decoded message, and where it stands.
+//
+// Of a journal it is an item of a valid entry: ID is the item's own, the command's stands in the body, and
+// Time is the command's.
+type In struct {
+	schemas.Attributes
+	Topic     string
+	Partition int
+	Offset    int64
+	Key       string
+	Body      proto.Message
+
+	record *Record // as it was read
+}
+
+// Out is a message that follows. The runner adds its source, its cause (the ID of the In) and its time,
+// which is that of its cause: what follows knows no other.
+type Out struct {
+	Topic string
+	Key   string
+	ID    string // derived from what it follows from
+	Body  proto.Message
+}
+
+// Stage is a pure function from a message to what follows: no clock, no randomness, no effect. Doing it
+// twice makes a duplicate that can be recognised.
+type Stage struct {
+	Name  string
+	Reads []string // topics
+	// Follow returns what follows. An error means "not now": the message is brought again, in order.
+	Follow func(In) ([]Out, error)
+}
+
+// Sink has an effect outside, which is idempotent. It keeps the positions that it has reached with its data.
+type Sink interface {
+	Name() string
+	Reads() []string
+	// Resume returns the position that the sink's data have reached, below zero where there is none.
+	Resume(ctx context.Context, topic string, partition int) (Mark, error)
+	// Store takes the messages and the position after them, in one act.
+	Store(ctx context.Context, topic string, partition int, in []In, mark Mark) error
+}

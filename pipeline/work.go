@@ -1,0 +1,87 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+)
+
+// CloseTimeout is how long the router waits for handlers that are at work when it closes.
+const CloseTimeout = 15 * time.Second
+
+// Work is one topic that a stage, a book or a sink reads.
+type Work struct {
+	Name   string // of the stage, the book or the sink
+	Topic  string
+	Config SubscriberConfig
+	// Handle does a batch. Without an error the batch is acknowledged, which commits it; with one it comes again.
+	Handle func(ctx context.Context, b *Batch) error
+	// Single asks for batches of one message: for slow, independent work.
+	Single bool
+}
+
+// Route runs the works in one Watermill router until ctx ends.
+func Route(ctx context.Context, c Consumer, logger *slog.Logger, works ...Work) error {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: CloseTimeout}, watermill.NopLogger{})
+	if err != nil {
+		return fmt.Errorf("make router: %w", err)
+	}
+	router.AddMiddleware(middleware.Recoverer)
+	for _, w := range works {
+		subscriber := c.Subscriber(w.Config)
+		if w.Single {
+			subscriber = c.MessageSubscriber(w.Config)
+		}
+		h := &handler{work: w, logger: logger, outages: map[int]time.Time{}}
+		router.AddConsumerHandler(w.Name+" "+w.Topic, w.Topic, subscriber, h.handle)
+	}
+	if err := router.Run(ctx); err != nil {
+		return fmt.Errorf("route: %w", err)
+	}
+	return nil
+}
+
+// handler takes a work's envelopes apart, and tells of an outage once, when it begins and when it ends.
+type handler struct {
+	work   Work
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	outages map[int]time.Time // since when, by partition
+}
+
+func (h *handler) handle(m *message.Message) error {
+	ctx := m.Context()
+	b := BatchOf(ctx)
+	if b == nil {
+		return errors.New("the message carries no batch")
+	}
+	err := h.work.Handle(ctx, b)
+	if err != nil && ctx.Err() != nil {
+		return err // stopping is no outage
+	}
+	h.tell(ctx, b, err)
+	return err
+}
+
+func (h *handler) tell(ctx context.Context, b *Batch, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since, out := h.outages[b.Partition]
+	switch {
+	case err != nil && !out:
+		h.outages[b.Partition] = time.Now()
+		h.logger.WarnContext(ctx, "waiting", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition, "error", err)
+	case err == nil && out:
+		delete(h.outages, b.Partition)
+		h.logger.InfoContext(ctx, "going on", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition,
+			"waited", time.Since(since).Round(time.Millisecond))
+	}
+}
