@@ -67,11 +67,12 @@ const (
 
 // Limits of bodies, in bytes. What quotes a message is allowed more than the message, so that what follows from
 // a message that could be read can always be written: a vouch quotes the invitation, a hold quotes the request,
-// a journal's item quotes its command, a dead letter quotes any record.
+// a journal's item its command, a receipt its notice, a dead letter any record.
 const (
 	InvitationMax      = 64 << 10
 	IssuanceRequestMax = 128 << 10
 	MovementMax        = 192 << 10
+	NoticeMax          = 512 << 10
 	BodyMax            = 768 << 10 // of the other kinds
 	ItemMax            = 3 << 20   // of a journal's item, and of a dead letter
 )
@@ -103,38 +104,60 @@ func Encode(m Message) ([]Header, []byte, error) {
 	return headers, value, nil
 }
 
-// Decode reads a record's headers and value. An error says what is wrong, and that this record can never be
+// Decode reads a record's headers and value. An error says all that is wrong, and that this record can never be
 // read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer version
 // has added are kept as they are.
 func Decode(headers []Header, value []byte) (Message, error) {
-	e, err := openEnvelope(headers)
+	m, kind, err := openEnvelope(headers)
 	if err != nil {
 		return Message{}, err
 	}
-	body, err := newBody(e[HeaderType])
-	if err != nil {
-		return Message{}, err
+	if limit := bodyMax(m.Body); len(value) > limit {
+		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", kind, len(value), limit)
 	}
-	m := Message{Attributes: Attributes{ID: e[HeaderID], Source: e[HeaderSource], Cause: e[HeaderCause]}, Body: body}
-	if m.Time, err = parseTime(e[HeaderTime]); err != nil {
-		return Message{}, err
+	if err := proto.Unmarshal(value, m.Body); err != nil {
+		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), kind, plainSpaces(err))
 	}
-	if limit := bodyMax(body); len(value) > limit {
-		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", e[HeaderType], len(value), limit)
-	}
-	if err := proto.Unmarshal(value, body); err != nil {
-		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), e[HeaderType], plainSpaces(err))
-	}
-	if err := m.validate(); err != nil {
+	if err := Validate(m.Body); err != nil {
 		return Message{}, err
 	}
 	return m, nil
 }
 
-// openEnvelope returns the envelope's headers by name, after it has looked at what they must have.
-func openEnvelope(headers []Header) (map[string]string, error) {
+// openEnvelope returns the message with its attributes and with an empty body of its type.
+func openEnvelope(headers []Header) (Message, string, error) {
+	e, errs := envelopeHeaders(headers)
+	m := Message{Attributes: Attributes{ID: e[HeaderID], Source: e[HeaderSource], Cause: e[HeaderCause]}}
+	kind := e[HeaderType]
+	if m.Body = newBody(kind); m.Body == nil && kind != "" {
+		errs = append(errs, fmt.Errorf("header %s is %s, which is unknown, must be a message that has a topic: %s",
+			HeaderType, shown(kind), typeOf(&Invitation{})))
+	}
+	var found []Fault
+	c := check{found: &found}
+	if m.ID != "" {
+		c.id("header "+HeaderID, m.ID)
+	}
+	if m.Cause != "" {
+		c.id("header "+HeaderCause, m.Cause)
+	}
+	if m.Source != "" {
+		c.source("header "+HeaderSource, m.Source)
+	}
+	if text := e[HeaderTime]; text != "" {
+		t, err := time.Parse(time.RFC3339Nano, text)
+		if m.Time = t.UTC(); err != nil || !inTime(m.Time) {
+			c.fault("header "+HeaderTime, "%s, must be of RFC 3339, between 1970 and 9999: 2026-01-31T10:00:00Z",
+				sized(text))
+		}
+	}
+	return m, kind, errors.Join(append(errs, join(found))...)
+}
+
+// envelopeHeaders returns the envelope's headers by name, and what is wrong with their form.
+func envelopeHeaders(headers []Header) (map[string]string, []error) {
 	if len(headers) > HeadersMax {
-		return nil, fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)
+		return nil, []error{fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)}
 	}
 	e := make(map[string]string, 8)
 	var errs []error
@@ -142,38 +165,40 @@ func openEnvelope(headers []Header) (map[string]string, error) {
 		if h.Key != HeaderContentType && !strings.HasPrefix(h.Key, extensions) {
 			continue
 		}
-		name := shown(h.Key)
 		if _, doubled := e[h.Key]; doubled {
-			errs = append(errs, fmt.Errorf("header %s stands twice, must stand once", name))
+			errs = append(errs, fmt.Errorf("header %s stands twice, must stand once", shown(h.Key)))
+			continue
+		}
+		if e[h.Key] = ""; len(h.Value) > HeaderValueMax {
+			errs = append(errs, fmt.Errorf("header %s has %d bytes, at most %d are allowed",
+				shown(h.Key), len(h.Value), HeaderValueMax))
 			continue
 		}
 		e[h.Key] = string(h.Value)
-		if len(h.Value) > HeaderValueMax {
-			errs = append(errs, fmt.Errorf("header %s has %d bytes, at most %d are allowed", name, len(h.Value), HeaderValueMax))
-			e[h.Key] = ""
+		if want, ok := fixed(h.Key); ok && e[h.Key] != want {
+			errs = append(errs, fmt.Errorf("header %s is %s, must be %q", h.Key, shown(e[h.Key]), want))
 		}
 	}
 	for _, name := range []string{HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderTime} {
-		if e[name] == "" {
+		if _, ok := e[name]; !ok {
 			errs = append(errs, fmt.Errorf("header %s is missing", name))
+		} else if e[name] == "" {
+			errs = append(errs, fmt.Errorf("header %s has no value that can be read", name))
 		}
 	}
-	if v := e[HeaderSpecVersion]; v != "" && v != specVersion {
-		errs = append(errs, fmt.Errorf("header %s is %s, must be %s", HeaderSpecVersion, shown(v), specVersion))
-	}
-	if v, ok := e[HeaderContentType]; ok && v != contentType {
-		errs = append(errs, fmt.Errorf("header %s is %s, must be %s", HeaderContentType, shown(v), contentType))
-	}
-	return e, errors.Join(errs...)
+	return e, errs
 }
 
-func parseTime(text string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("header %s is %s, must be a time as in RFC 3339: 2026-01-31T10:00:00Z",
-			HeaderTime, shown(text))
+// fixed returns what a header must be that can be one thing only.
+func fixed(name string) (string, bool) {
+	switch name {
+	case HeaderSpecVersion:
+		return specVersion, true
+	case HeaderContentType:
+		return contentType, true
+	default:
+		return "", false
 	}
-	return t.UTC(), nil
 }
 
 // validate reports every fault of the attributes and of the body.
@@ -205,20 +230,39 @@ func typeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor(
 
 func isNil(m proto.Message) bool { return m == nil || !m.ProtoReflect().IsValid() }
 
-// newBody returns an empty body of a type that travels.
-func newBody(kind string) (proto.Message, error) {
-	for _, body := range bodies() {
-		if typeOf(body) == kind {
-			return body, nil
-		}
+// newBody returns an empty body of a type that travels, or nil.
+func newBody(kind string) proto.Message {
+	name, ours := strings.CutPrefix(kind, "aval.v1.")
+	if !ours {
+		return nil
 	}
-	return nil, fmt.Errorf("type %s is unknown, must be one of those of package aval.v1 that have a topic", shown(kind))
-}
-
-func bodies() []proto.Message {
-	return []proto.Message{
-		&Movement{}, &Entry{}, &IssuanceRequest{}, &PreIssue{}, &Invitation{}, &Certificate{}, &Refusal{},
-		&Notice{}, &Receipt{}, &DeadLetter{}, &Directory{}, &Takeover{},
+	switch name {
+	case "Movement":
+		return &Movement{}
+	case "Entry":
+		return &Entry{}
+	case "IssuanceRequest":
+		return &IssuanceRequest{}
+	case "PreIssue":
+		return &PreIssue{}
+	case "Invitation":
+		return &Invitation{}
+	case "Certificate":
+		return &Certificate{}
+	case "Refusal":
+		return &Refusal{}
+	case "Notice":
+		return &Notice{}
+	case "Receipt":
+		return &Receipt{}
+	case "DeadLetter":
+		return &DeadLetter{}
+	case "Directory":
+		return &Directory{}
+	case "Takeover":
+		return &Takeover{}
+	default:
+		return nil
 	}
 }
 
@@ -230,6 +274,8 @@ func bodyMax(m proto.Message) int {
 		return IssuanceRequestMax
 	case *Movement:
 		return MovementMax
+	case *Notice:
+		return NoticeMax
 	case *Entry, *PreIssue, *DeadLetter:
 		return ItemMax
 	default:
