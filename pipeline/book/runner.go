@@ -125,15 +125,13 @@ func (r *Runner) handle(ctx context.Context, o *owner, b *pipeline.Batch) error 
 	}
 	records := b.Records
 	for len(records) > 0 {
-		if records[0].Offset < o.at { // decided before: a fetch begins at a record batch
+		if records[0].Offset < o.at { // decided: a step's, or a fetch began earlier, at a record batch
 			records = records[1:]
 			continue
 		}
-		n := fit(records)
-		if err := r.step(ctx, o, records[:n]); err != nil {
+		if err := r.step(ctx, o, records[:fit(records)]); err != nil {
 			return err
 		}
-		records = records[n:]
 	}
 	return nil
 }

@@ -1,0 +1,295 @@
+package book_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
+	"github.com/aval-systems/aval/schemas"
+)
+
+var (
+	seed   = flag.Uint64("seed", 1, "the first seed of the simulation")
+	rounds = flag.Uint64("rounds", 60, "how many seeds the simulation tries")
+)
+
+// TestEveryCommandIsDecidedOnceWhateverFails lets several owners that do not know of each other decide one shard,
+// on a broker that loses acknowledgements and lets batches land late, and a Redis that loses replies, goes back to
+// an earlier state or is emptied. Whatever happened, the journal's entries that count answer each command once, in
+// order, as the model does, and the state is theirs.
+func TestEveryCommandIsDecidedOnceWhateverFails(t *testing.T) {
+	t.Parallel()
+	for s := *seed; s < *seed+*rounds; s++ {
+		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
+			t.Parallel()
+			newWorld(t, s).run()
+		})
+	}
+}
+
+// world is a simulated shard.
+type world struct {
+	t         *testing.T
+	random    *rand.Rand
+	log       *memLog
+	redis     *miniredis.Miniredis
+	store     *book.Store
+	lost      *losses
+	processes []*process
+	committed pipeline.Mark
+	images    []map[string]map[string]string // earlier states of Redis
+	commands  []command
+}
+
+type command struct {
+	id     string
+	amount int64
+}
+
+// process is one that believes to own the shard, or not.
+type process struct {
+	runner *book.Runner
+	next   int64 // where it goes on, below zero when it does not hold the shard
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 7)), redis: miniredis.RunT(t), committed: pipeline.Mark{Offset: -1}}
+	w.log = newMemLog(w.random)
+	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	w.lost = &losses{random: w.random}
+	client.AddHook(w.lost)
+	w.store = book.NewStore(client, "test", toy{})
+	for range 3 {
+		w.processes = append(w.processes, w.process())
+	}
+	return w
+}
+
+func (w *world) process() *process {
+	return &process{next: -1, runner: &book.Runner{
+		Book: toy{}, Store: w.store, Log: w.log, Partitions: 1, Owner: "test",
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+	}}
+}
+
+func (w *world) run() {
+	w.log.odds, w.log.leaky, w.lost.odds = 0.1, 0.1, 0.1
+	for range 150 {
+		w.step()
+	}
+	w.log.odds, w.log.leaky, w.lost.odds = 0, 0, 0
+	for len(w.log.delayed) > 0 {
+		w.log.land()
+	}
+	w.produce()
+	last := w.process()
+	for range 50 {
+		w.work(last, true)
+	}
+	w.check()
+}
+
+func (w *world) step() {
+	p := w.processes[w.random.IntN(len(w.processes))]
+	switch n := w.random.IntN(20); {
+	case n < 4:
+		w.produce()
+	case n < 15:
+		w.work(p, false)
+	case n < 16:
+		*p = *w.process() // it crashed
+	case n < 17:
+		w.log.land()
+	case n < 18:
+		w.images = append(w.images, w.image())
+	case n < 19 && len(w.images) > 0:
+		w.restore(w.images[w.random.IntN(len(w.images))])
+	default:
+		w.redis.FlushAll()
+	}
+}
+
+func (w *world) produce() {
+	var records []pipeline.Record
+	for range 1 + w.random.IntN(5) {
+		c := command{id: fmt.Sprintf("c%d", w.random.IntN(60)), amount: 1 + w.random.Int64N(20)}
+		if w.random.IntN(3) > 0 { // often a repeat of the same, sometimes of the name alone
+			c.amount = 10
+		}
+		w.commands = append(w.commands, c)
+		records = append(records, credit(w.t, c.id, c.amount))
+	}
+	w.log.add(schemas.TopicMovements, records)
+}
+
+// work lets a process do its next step: resume, or handle what comes next. What it was told, it believes.
+func (w *world) work(p *process, sure bool) {
+	ctx := w.t.Context()
+	if p.next < 0 {
+		next, err := p.runner.Resume(ctx, schemas.TopicMovements, 0, w.committed)
+		if err != nil {
+			w.mustBeFault(err, sure)
+			return
+		}
+		p.next = next
+	}
+	commands := w.log.topics[schemas.TopicMovements]
+	b := &pipeline.Batch{Topic: schemas.TopicMovements}
+	if end := int64(len(commands)); p.next < end && w.random.IntN(8) > 0 {
+		from := max(0, p.next-w.random.Int64N(3)) // a fetch may begin earlier
+		b.Records = commands[from:min(end, p.next+1+w.random.Int64N(6))]
+		b.Next = b.Records[len(b.Records)-1].Offset + 1
+	}
+	if err := p.runner.Handle(ctx, b); err != nil {
+		w.mustBeFault(err, sure)
+		if b.Restarts() {
+			p.next = -1
+		}
+		return
+	}
+	if len(b.Records) > 0 {
+		p.next = b.Next
+		if w.random.IntN(2) == 0 {
+			w.committed = b.Mark()
+		}
+	}
+}
+
+// mustBeFault: the log of this world is never wrong, so no owner may say that it is.
+func (w *world) mustBeFault(err error, sure bool) {
+	w.t.Helper()
+	var wrong *book.LogError
+	if sure || errors.As(err, &wrong) {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) image() map[string]map[string]string {
+	image := map[string]map[string]string{}
+	for _, key := range w.redis.Keys() {
+		fields, err := w.redis.HKeys(key)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		image[key] = map[string]string{}
+		for _, field := range fields {
+			image[key][field] = w.redis.HGet(key, field)
+		}
+	}
+	return image
+}
+
+func (w *world) restore(image map[string]map[string]string) {
+	w.redis.FlushAll()
+	for key, fields := range image {
+		for field, value := range fields {
+			w.redis.HSet(key, field, value)
+		}
+	}
+}
+
+func (w *world) check() {
+	var journal pipeline.Journal
+	model := toyModel{seen: map[string]seenModel{}}
+	folded := map[string]map[string]string{}
+	next := 0
+	before := ""
+	for _, e := range journal.Read(w.log.topics[schemas.TopicEntries]) {
+		items, err := e.Items()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var decisions []*schemas.Decision
+		for _, in := range items {
+			d := in.Body.(*schemas.Entry).GetDecision()
+			decisions = append(decisions, d)
+			c := w.commands[next]
+			if want := model.decide(c.id, c.amount); d.GetOffset() != int64(next) || want != word(d) {
+				w.t.Fatalf("command %d (%v) is answered as that at %d with %q, the model says %q", next, c, d.GetOffset(),
+					word(d), want)
+			}
+			next++
+			for _, change := range d.GetChanges() {
+				fold(folded, change)
+			}
+		}
+		if d := pipeline.HistoryDigest(before, e.From, e.To, pipeline.Answer(decisions)); d != e.Digest {
+			w.t.Fatalf("the digest of the entry at %d is %s, its items make %s", e.Offset, e.Digest, d)
+		}
+		before = e.Digest
+	}
+	if next != len(w.commands) {
+		w.t.Fatalf("%d of %d commands are answered", next, len(w.commands))
+	}
+	state, err := w.store.State(w.t.Context(), 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	maps.DeleteFunc(state.Tables, func(_ string, fields map[string]string) bool { return len(fields) == 0 })
+	if !maps.EqualFunc(state.Tables, folded, maps.Equal[map[string]string]) {
+		w.t.Fatalf("Redis holds %v, the journal makes %v", state.Tables, folded)
+	}
+	if got, want := folded["sums"][account], strconv.FormatInt(model.sum, 10); got != want {
+		w.t.Fatalf("the sum is %s, the model's %s", got, want)
+	}
+}
+
+func word(d *schemas.Decision) string {
+	return strings.SplitN(pipeline.Answer([]*schemas.Decision{d}), "\t", 2)[0]
+}
+
+func fold(tables map[string]map[string]string, c *schemas.Change) {
+	switch {
+	case c.GetField() == "":
+		delete(tables, c.GetTable())
+	case c.GetValue() == "":
+		delete(tables[c.GetTable()], c.GetField())
+	default:
+		if tables[c.GetTable()] == nil {
+			tables[c.GetTable()] = map[string]string{}
+		}
+		tables[c.GetTable()][c.GetField()] = c.GetValue()
+	}
+}
+
+// losses is a connection to Redis that fails in both ways: nothing arrived, or it arrived and nobody was told.
+type losses struct {
+	random *rand.Rand
+	odds   float64
+}
+
+func (l *losses) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (l *losses) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (l *losses) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if !slices.Contains([]string{"evalsha", "eval"}, cmd.Name()) || l.random.Float64() >= l.odds {
+			return next(ctx, cmd)
+		}
+		if l.random.IntN(2) == 0 {
+			_ = next(ctx, cmd)
+		}
+		cmd.SetErr(errDown)
+		return errDown
+	}
+}

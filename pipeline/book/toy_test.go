@@ -1,0 +1,107 @@
+package book_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/schemas"
+)
+
+// toy is the smallest book that has everything: a sum that must not exceed a limit, and remembered identifiers.
+type toy struct{}
+
+const toyLimit = 400
+
+func (toy) Name() string                       { return "toy" }
+func (toy) Commands() string                   { return schemas.TopicMovements }
+func (toy) Journal() string                    { return schemas.TopicEntries }
+func (toy) Tables() (fixed, rotating []string) { return []string{"sums"}, nil }
+func (toy) Width() int                         { return 6 }
+func (toy) Lua() string {
+	return fmt.Sprintf(`
+local book = { tables = { 'sums' }, rotating = {}, width = 6 }
+function book.wants(c, want) want('sums', c[5]) end
+function book.decide(c, s)
+  local word = s.seen(c[2], c[4]) or s.untimely(c[3])
+  if word then return word end
+  local sum = tonumber(s.get('sums', c[5]) or '0') + tonumber(c[6])
+  if sum > %d then return s.remember(c[2], c[4], 'refused insufficient') end
+  s.set('sums', c[5], s.number(sum))
+  return s.remember(c[2], c[4], 'done')
+end
+`, toyLimit)
+}
+
+func (toy) Plan(in pipeline.In) ([]string, error) {
+	m, ok := in.Body.(*schemas.Movement)
+	if !ok {
+		return nil, fmt.Errorf("a %T is no movement", in.Body)
+	}
+	ms := strconv.FormatInt(in.Time.UnixMilli(), 10)
+	if t := m.GetTick(); t != nil {
+		return []string{"tick", in.ID, ms, "", strconv.FormatInt(t.GetRetention().AsDuration().Milliseconds(), 10)}, nil
+	}
+	amount := strconv.FormatInt(m.GetCredit().GetAmount().GetMinorUnits(), 10)
+	return []string{"credit", in.ID, ms, fmt.Sprintf("%032s", amount), m.GetAccount(), amount}, nil
+}
+
+func (toy) Item(in pipeline.In, d *schemas.Decision) proto.Message {
+	return &schemas.Entry{Id: in.ID, Movement: in.Body.(*schemas.Movement), Decision: d} //nolint:errcheck // Plan has seen it
+}
+
+func (toy) Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message {
+	return &schemas.Entry{Unreadable: u, Decision: d}
+}
+
+// credit is a command: an identifier, an amount.
+func credit(t *testing.T, id string, amount int64) pipeline.Record {
+	t.Helper()
+	r, err := pipeline.Encode(schemas.TopicMovements, account, schemas.Message{
+		Attributes: schemas.Attributes{ID: id, Source: "/test", Time: time.UnixMilli(1e12)},
+		Body: &schemas.Movement{Account: account, Verb: &schemas.Movement_Credit{Credit: &schemas.Credit{
+			Amount: &schemas.Money{MinorUnits: amount, Currency: "BRL"}, Contra: schemas.Contra_CONTRA_GENESIS,
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const account = "AVALBRSP/1"
+
+// toyModel decides as the toy does.
+type toyModel struct {
+	sum  int64
+	seen map[string]seenModel
+}
+
+type seenModel struct {
+	amount int64
+	word   string
+}
+
+func (m *toyModel) decide(id string, amount int64) string {
+	if before, ok := m.seen[id]; ok {
+		switch {
+		case before.amount != amount:
+			return "conflict"
+		case before.word == "done":
+			return "repeat"
+		}
+		return "repeat insufficient"
+	}
+	word := "done"
+	if m.sum+amount > toyLimit {
+		word = "refused insufficient"
+	} else {
+		m.sum += amount
+	}
+	m.seen[id] = seenModel{amount: amount, word: word}
+	return word
+}
