@@ -1,0 +1,115 @@
+package certificate
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// Claims are what a certificate says, in the order in which its JWS says it. Names and meanings stay for ever;
+// new ones may join.
+type Claims struct {
+	CertificateID    string `json:"certificate_id"`
+	InvitationID     string `json:"invitation_id"`
+	ContentDigest    string `json:"content_digest"` // of the invitation, hexadecimal
+	TermsDigest      string `json:"terms_digest"`   // hexadecimal
+	Seller           string `json:"seller"`
+	Reference        string `json:"reference"`
+	Buyer            string `json:"buyer"`
+	Amount           string `json:"amount"`      // with exactly the digits that the currency has: 177.20
+	MinorUnits       string `json:"minor_units"` // the same, 17720: a text, since not every reader has such integers
+	Currency         string `json:"currency"`
+	Funding          string `json:"funding"` // deposit, credit
+	ReceivingBank    string `json:"receiving_bank"`
+	ReceivingAccount string `json:"receiving_account"`
+	IssuingBank      string `json:"issuing_bank"`
+	IssuingAccount   string `json:"issuing_account"`
+	AccountSource    string `json:"account_source"` // entered, confirmed
+	Route            string `json:"route"`          // direct, via-seller
+	HoldID           string `json:"hold_id"`
+	DirectoryVersion string `json:"directory_version"`
+	AcceptBy         string `json:"accept_by,omitempty"` // RFC 3339, UTC
+	PresentBy        string `json:"present_by,omitempty"`
+	SettleBy         string `json:"settle_by,omitempty"`
+}
+
+// ClaimsOf are the claims of a certificate.
+func ClaimsOf(x *schemas.Certificate) Claims {
+	terms := x.GetTerms()
+	return Claims{
+		CertificateID:    x.GetId(),
+		InvitationID:     terms.GetInvitationId(),
+		ContentDigest:    hex.EncodeToString(terms.GetContentDigest()),
+		TermsDigest:      hex.EncodeToString(schemas.TermsDigest(terms)),
+		Seller:           terms.GetSeller(),
+		Reference:        terms.GetReference(),
+		Buyer:            terms.GetBuyer(),
+		Amount:           terms.GetAmount().Text(),
+		MinorUnits:       strconv.FormatInt(terms.GetAmount().GetMinorUnits(), 10),
+		Currency:         terms.GetAmount().GetCurrency(),
+		Funding:          word(terms.GetFunding(), "FUNDING_"),
+		ReceivingBank:    terms.GetReceivingBank(),
+		ReceivingAccount: terms.GetReceivingAccount(),
+		IssuingBank:      terms.GetIssuingBank(),
+		IssuingAccount:   x.GetIssuingAccount(),
+		AccountSource:    word(terms.GetAccountSource(), "ACCOUNT_SOURCE_"),
+		Route:            word(terms.GetRoute(), "ROUTE_"),
+		HoldID:           x.GetHoldId(),
+		DirectoryVersion: strconv.FormatUint(terms.GetDirectoryVersion(), 10),
+		AcceptBy:         when(terms.GetDeadlines().GetAcceptBy()),
+		PresentBy:        when(terms.GetDeadlines().GetPresentBy()),
+		SettleBy:         when(terms.GetDeadlines().GetSettleBy()),
+	}
+}
+
+// Payload is the claims as JSON of printable ASCII alone, as Python's json.dumps writes texts: equal claims are
+// equal bytes, and no reader needs to guess an encoding.
+func (c Claims) Payload() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(c); err != nil {
+		return nil, fmt.Errorf("write claims: %w", err)
+	}
+	return ascii(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+// ascii escapes what is not printable ASCII in JSON whose control characters are escaped: it stands in texts.
+func ascii(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		text = text[size:]
+		switch high, low := utf16.EncodeRune(r); {
+		case r < 0x7f:
+			out = append(out, byte(r))
+		case r > 0xffff:
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
+// word is the value's name without its prefix, as the books' words are written.
+func word(value fmt.Stringer, prefix string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(value.String(), prefix), "_", "-"))
+}
+
+func when(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.AsTime().Format(time.RFC3339Nano)
+}

@@ -1,0 +1,149 @@
+package certificate
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Type is the typ of a certificate's JWS: a signature over anything else, with the same key, is no certificate.
+const Type = "payment-certificate+jws"
+
+// keysMax bounds a JWK set, in bytes.
+const keysMax = 4 << 20
+
+// Keys signs with Ed25519 private keys. It does not change, and may be used by many at a time.
+type Keys struct {
+	public  PublicKeys
+	signers map[string]jose.Signer
+}
+
+// NewKeys makes a signer of private keys by their ids.
+func NewKeys(private map[string]ed25519.PrivateKey) (*Keys, error) {
+	k := &Keys{public: PublicKeys{}, signers: map[string]jose.Signer{}}
+	for _, id := range slices.Sorted(maps.Keys(private)) {
+		key := private[id]
+		if id == "" || len(key) != ed25519.PrivateKeySize {
+			return nil, fmt.Errorf("key %q of %d bytes is no Ed25519 private key with an id", id, len(key))
+		}
+		signer, err := jose.NewSigner(
+			jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: id}},
+			(&jose.SignerOptions{}).WithType(Type))
+		if err != nil {
+			return nil, fmt.Errorf("make signer of key %q: %w", id, err)
+		}
+		k.signers[id] = signer
+		k.public[id] = ed25519.PublicKey(key[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
+	}
+	return k, nil
+}
+
+// LoadKeys reads a JWK set (RFC 7517) of Ed25519 private keys (RFC 8037), each with its kid.
+func LoadKeys(r io.Reader) (*Keys, error) {
+	private := map[string]ed25519.PrivateKey{}
+	err := readSet(r, func(jwk jose.JSONWebKey) error {
+		key, ok := jwk.Key.(ed25519.PrivateKey)
+		if !ok {
+			return errors.New("is no Ed25519 private key")
+		}
+		private[jwk.KeyID] = key
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return NewKeys(private)
+}
+
+// Sign implements Signer: a compact JWS, EdDSA, with the key's id as kid. Ed25519 signs equal payloads equally.
+func (k *Keys) Sign(keyID string, payload []byte) (string, error) {
+	signer, ok := k.signers[keyID]
+	if !ok {
+		return "", fmt.Errorf("key %q is not among the private keys; add it to their set", keyID)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign with key %q: %w", keyID, err)
+	}
+	return signed.CompactSerialize()
+}
+
+// Public are the public keys of the private ones.
+func (k *Keys) Public() PublicKeys { return maps.Clone(k.public) }
+
+// PublicJWKS is the JWK set with which others verify.
+func (k *Keys) PublicJWKS() ([]byte, error) { return k.public.JWKS() }
+
+// DemonstrationKey derives a key from a name. It is for demonstrations and tests alone: whoever knows the name
+// has the private key, and its id says so.
+func DemonstrationKey(namespace string) (id string, key ed25519.PrivateKey) {
+	seed := sha256.Sum256([]byte("aval demonstration key\x00" + namespace))
+	return "demonstration-" + namespace, ed25519.NewKeyFromSeed(seed[:])
+}
+
+// PublicKeys are Ed25519 public keys by their ids.
+type PublicKeys map[string]ed25519.PublicKey
+
+// LoadPublicKeys reads a JWK set of Ed25519 public keys. Keys of other kinds are left out; a private key is
+// refused, since it should not be where public ones are.
+func LoadPublicKeys(r io.Reader) (PublicKeys, error) {
+	keys := PublicKeys{}
+	err := readSet(r, func(jwk jose.JSONWebKey) error {
+		if !jwk.IsPublic() {
+			return errors.New("is private, must be public")
+		}
+		if key, ok := jwk.Key.(ed25519.PublicKey); ok {
+			keys[jwk.KeyID] = key
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// JWKS is the keys as a JWK set, in the order of their ids.
+func (p PublicKeys) JWKS() ([]byte, error) {
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, id := range slices.Sorted(maps.Keys(p)) {
+		set.Keys = append(set.Keys, jose.JSONWebKey{
+			Key: p[id], KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig",
+		})
+	}
+	text, err := json.MarshalIndent(set, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write key set: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// readSet visits the keys of a JWK set; each has an id of its own.
+func readSet(r io.Reader, visit func(jose.JSONWebKey) error) error {
+	text, err := io.ReadAll(io.LimitReader(r, keysMax+1))
+	if err != nil {
+		return fmt.Errorf("read key set: %w", err)
+	}
+	if len(text) > keysMax {
+		return fmt.Errorf("key set has more than %d bytes", keysMax)
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(text, &set); err != nil {
+		return fmt.Errorf("read key set: %w", err)
+	}
+	seen := map[string]bool{}
+	for i, jwk := range set.Keys {
+		if jwk.KeyID == "" || seen[jwk.KeyID] {
+			return fmt.Errorf("key %d of the set: kid %q is missing or stands twice", i+1, jwk.KeyID)
+		}
+		seen[jwk.KeyID] = true
+		if err := visit(jwk); err != nil {
+			return fmt.Errorf("key %q of the set %w", jwk.KeyID, err)
+		}
+	}
+	return nil
+}

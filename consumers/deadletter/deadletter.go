@@ -1,0 +1,48 @@
+// Package deadletter keeps the commands that no book could read: their journals carry the original bytes.
+//
+//	reads   entries, pre-issues (unreadable items)
+//	effect  none
+//	emits   dead letters
+package deadletter
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/schemas"
+)
+
+// Stage makes a dead letter of every item of a journal that its book could not read. It says where the command
+// stands, so that it can be driven again.
+func Stage() pipeline.Stage {
+	return pipeline.Stage{
+		Name: "deadletter", Reads: []string{schemas.TopicEntries, schemas.TopicPreIssues}, Follow: follow,
+	}
+}
+
+func follow(in pipeline.In) ([]pipeline.Out, error) {
+	switch item := in.Body.(type) {
+	case *schemas.Entry:
+		return letter(schemas.TopicMovements, in.Partition, item.GetDecision(), item.GetUnreadable()), nil
+	case *schemas.PreIssue:
+		return letter(schemas.TopicIssuanceRequests, in.Partition, item.GetDecision(), item.GetUnreadable()), nil
+	}
+	panic(fmt.Sprintf("topic %s holds a %T", in.Topic, in.Body)) // a dead letter, too
+}
+
+func letter(topic string, partition int, d *schemas.Decision, original *schemas.Unreadable) []pipeline.Out {
+	if d.GetOutcome() != schemas.Outcome_OUTCOME_UNREADABLE {
+		return nil
+	}
+	place := []string{topic, strconv.Itoa(partition), strconv.FormatInt(d.GetOffset(), 10)}
+	return []pipeline.Out{{
+		Topic: schemas.TopicDeadLetters,
+		Key:   place[0] + "/" + place[1] + "/" + place[2],
+		ID:    schemas.DeriveID("dead-letter", place...),
+		Body: &schemas.DeadLetter{
+			Topic: topic, Partition: int32(partition), //nolint:gosec // a partition's number is small
+			Offset: d.GetOffset(), Original: original,
+		},
+	}}
+}
