@@ -1,0 +1,169 @@
+// Package preissue is the pre-issues book: it records the first decision on each pre-issue and answers everyone
+// else with it. That is what makes two requests with two accounts yield one certificate.
+//
+//	reads   issuance-requests
+//	effect  decides the pre-issues of the shard, in preissue.lua
+//	emits   pre-issues: one for each request, with its outcome
+package preissue
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
+	"github.com/aval-systems/aval/schemas"
+)
+
+// Book is the pre-issues book.
+//
+//	            ┌─ request ──▶ requested
+//	            ├─ decline ──▶ declined
+//	offer ─▶ open ┤
+//	            ├─ withdraw ─▶ withdrawn
+//	            └─ lapse ────▶ lapsed
+type Book struct{}
+
+var _ book.Book = Book{}
+
+//go:embed preissue.lua
+var script string
+
+// Tables of the book, besides the protocol's. Each is a HASH of one row a field.
+const (
+	// TableOpen holds, under the invitation's id, the digest of the terms that were offered and that nobody has
+	// decided on: 32 hexadecimal digits. A row stays until then, however long that takes.
+	TableOpen = "open"
+	// TableDecided holds, under the invitation's id, the decision: VERB TERMS COMMAND DIGEST, that is what was
+	// decided (request, decline, withdraw or lapse), the digest of the terms, and the identifier and the digest of
+	// the command. It rotates: the rows stand in decided0 and decided1 and are forgotten as identifiers are.
+	TableDecided = "decided"
+)
+
+// Name is the book's.
+func (Book) Name() string { return "pre-issues" }
+
+// Commands is the topic of what it is asked.
+func (Book) Commands() string { return schemas.TopicIssuanceRequests }
+
+// Journal is the topic of what it answers.
+func (Book) Journal() string { return schemas.TopicPreIssues }
+
+// Lua is the book's part of the script.
+func (Book) Lua() string { return script }
+
+// Tables are the book's own: TableOpen stays, TableDecided rotates.
+func (Book) Tables() (fixed, rotating []string) { return []string{TableOpen}, []string{TableDecided} }
+
+// Width is how many fields a command has.
+func (Book) Width() int { return commandWidth }
+
+// Item is the journal's record of a request.
+func (Book) Item(in pipeline.In, d *schemas.Decision) proto.Message {
+	request, _ := in.Body.(*schemas.IssuanceRequest)
+	return &schemas.PreIssue{Decision: d, Id: in.ID, Request: request}
+}
+
+// Unreadable is the journal's record of what is no request.
+func (Book) Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message {
+	return &schemas.PreIssue{Decision: d, Unreadable: u}
+}
+
+// Plan makes the script's fields of a request. Whether the request contradicts the terms that it carries is said
+// here, and becomes a refusal that is recorded.
+func (Book) Plan(in pipeline.In) ([]string, error) {
+	r, ok := in.Body.(*schemas.IssuanceRequest)
+	if !ok {
+		return nil, fmt.Errorf("body is a %T, must be an issuance request", in.Body)
+	}
+	if err := schemas.Validate(r); err != nil {
+		return nil, err
+	}
+	invitation := r.GetTerms().GetInvitationId()
+	if in.Key != invitation {
+		return nil, fmt.Errorf("key is %q, must be the invitation %q", in.Key, invitation)
+	}
+	if tick := r.GetTick(); tick != nil {
+		retention := tick.GetRetention().AsDuration().Milliseconds()
+		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10), "", ""}, nil
+	}
+	verb, said := answer(r)
+	if verb == "" {
+		return nil, fmt.Errorf("verb is %T, which the book does not know", r.GetVerb())
+	}
+	terms := hex.EncodeToString(schemas.TermsDigest(r.GetTerms()))
+	var fault string
+	if why := faultOf(r); why != schemas.Reason_REASON_UNSPECIFIED {
+		fault = why.Word()
+	}
+	return []string{
+		verb, in.ID, millis(in.Time), digest(append([]string{verb, terms}, said...)), invitation, terms, fault,
+	}, nil
+}
+
+const commandWidth = 7
+
+// answer is what the request does, and what it says of its own besides the terms.
+func answer(r *schemas.IssuanceRequest) (verb string, said []string) {
+	switch v := r.GetVerb().(type) {
+	case *schemas.IssuanceRequest_Offer:
+		return "offer", nil
+	case *schemas.IssuanceRequest_Request:
+		return "request", []string{v.Request.GetBuyer(), v.Request.GetAccount()}
+	case *schemas.IssuanceRequest_Decline:
+		return "decline", []string{v.Decline.GetBuyer()}
+	case *schemas.IssuanceRequest_Withdraw:
+		return "withdraw", []string{v.Withdraw.GetSeller()}
+	case *schemas.IssuanceRequest_Lapse:
+		return "lapse", nil
+	}
+	return "", nil
+}
+
+// faultOf says in what the request contradicts the terms that it carries.
+func faultOf(r *schemas.IssuanceRequest) schemas.Reason {
+	terms := r.GetTerms()
+	switch v := r.GetVerb().(type) {
+	case *schemas.IssuanceRequest_Request:
+		bank, _ := schemas.BankOf(v.Request.GetAccount())
+		confirmed := terms.GetAccountSource() == schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
+		switch {
+		case v.Request.GetBuyer() != terms.GetBuyer():
+			return schemas.Reason_REASON_BUYER
+		case confirmed && v.Request.GetAccount() != terms.GetIssuingAccount():
+			return schemas.Reason_REASON_ACCOUNT_PREFILLED
+		case bank != terms.GetIssuingBank():
+			return schemas.Reason_REASON_ACCOUNT_BANK
+		}
+	case *schemas.IssuanceRequest_Decline:
+		if v.Decline.GetBuyer() != terms.GetBuyer() {
+			return schemas.Reason_REASON_BUYER
+		}
+	case *schemas.IssuanceRequest_Withdraw:
+		if v.Withdraw.GetSeller() != terms.GetSeller() {
+			return schemas.Reason_REASON_SELLER
+		}
+	}
+	return schemas.Reason_REASON_UNSPECIFIED
+}
+
+// digest decides between repeat and conflict: the first 16 bytes of SHA-256 over each text's length, a colon and
+// the text.
+func digest(texts []string) string {
+	b := []byte("pre-issue")
+	for _, text := range texts {
+		b = strconv.AppendInt(b, int64(len(text)), 10)
+		b = append(b, ':')
+		b = append(b, text...)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:schemas.DigestSize])
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -1,0 +1,20 @@
+package booktest
+
+import (
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// Server is a Redis.
+type Server struct {
+	Name    string // "embedded" or "real", fit for t.Run
+	Address string
+}
+
+// Servers returns the Redis servers that a test is to pass over: the embedded one, and with the build tag
+// integration the real one too.
+func Servers(t testing.TB) []Server {
+	t.Helper()
+	return append([]Server{{Name: "embedded", Address: miniredis.RunT(t).Addr()}}, realServers(t)...)
+}

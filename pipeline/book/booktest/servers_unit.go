@@ -1,0 +1,7 @@
+//go:build !integration
+
+package booktest
+
+import "testing"
+
+func realServers(testing.TB) []Server { return nil }

@@ -1,0 +1,210 @@
+// Package booktest runs one shard of a book for tests: the real runner and the real script, on a given Redis and
+// on a journal in memory.
+//
+//	reads   the commands that the test gives, in the batches that it gives
+//	effect  on keys of a namespace of its own in Redis
+//	emits   the journal's items
+package booktest
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
+	"github.com/aval-systems/aval/schemas"
+)
+
+// T is what a shard needs of a test: testing.TB and *rapid.T have it.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	Context() context.Context
+}
+
+// Shard is a book's only shard.
+type Shard struct {
+	t       T
+	book    book.Book
+	client  *redis.Client
+	store   *book.Store
+	runner  *book.Runner
+	log     *log
+	journal pipeline.Journal
+	folded  map[string]map[string]string // the journal's changes, applied
+}
+
+// Command is a message of the command topic.
+type Command struct {
+	Key string
+	schemas.Message
+}
+
+// New takes over the empty shard of a fresh namespace in the Redis at the address.
+func New(t T, b book.Book, address string) *Shard {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	s := &Shard{
+		t: t, book: b, client: client,
+		log: &log{topics: map[string][]pipeline.Record{}}, folded: map[string]map[string]string{},
+	}
+	s.takeover()
+	return s
+}
+
+// takeover makes a runner with an empty Redis, which recovers from the journal.
+func (s *Shard) takeover() {
+	s.t.Helper()
+	s.store = book.NewStore(s.client, rand.Text(), s.book)
+	s.runner = &book.Runner{
+		Book: s.book, Store: s.store, Log: s.log, Partitions: 1, Owner: "test",
+		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
+	if _, err := s.runner.Resume(s.t.Context(), s.book.Commands(), 0, pipeline.Mark{Offset: -1}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Rebuild loses the Redis and has the shard recovered from its journal alone.
+func (s *Shard) Rebuild() {
+	s.t.Helper()
+	s.takeover()
+}
+
+// Decide gives the commands to the book as one batch, and returns an item of the journal for each.
+func (s *Shard) Decide(commands ...Command) []pipeline.In {
+	s.t.Helper()
+	batch := &pipeline.Batch{Topic: s.book.Commands()}
+	for _, c := range commands {
+		record, err := pipeline.Encode(s.book.Commands(), c.Key, c.Message)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		batch.Records = append(batch.Records, record)
+	}
+	base := s.log.add(batch.Topic, batch.Records)
+	batch.Records = s.log.from(batch.Topic, base)
+	if err := s.runner.Handle(s.t.Context(), batch); err != nil {
+		s.t.Fatal(err)
+	}
+	items := s.read()
+	if len(items) != len(commands) {
+		s.t.Fatalf("the journal has %d items for %d commands", len(items), len(commands))
+	}
+	return items
+}
+
+// read returns the journal's new items, and applies their changes.
+func (s *Shard) read() []pipeline.In {
+	s.t.Helper()
+	var items []pipeline.In
+	for _, e := range s.journal.Read(s.log.from(s.book.Journal(), s.journal.Next)) {
+		of, err := e.Items()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		items = append(items, of...)
+	}
+	for _, in := range items {
+		item, ok := in.Body.(pipeline.Item)
+		if !ok {
+			s.t.Fatalf("item is a %T", in.Body)
+		}
+		for _, c := range item.GetDecision().GetChanges() {
+			fold(s.folded, c)
+		}
+	}
+	return items
+}
+
+func fold(tables map[string]map[string]string, c *schemas.Change) {
+	table := tables[c.GetTable()]
+	switch {
+	case c.GetField() == "":
+		delete(tables, c.GetTable())
+	case c.GetValue() == "":
+		delete(table, c.GetField())
+	case table == nil:
+		tables[c.GetTable()] = map[string]string{c.GetField(): c.GetValue()}
+	default:
+		table[c.GetField()] = c.GetValue()
+	}
+}
+
+// Tables returns all tables, after it has compared what Redis holds with what the journal says.
+func (s *Shard) Tables() map[string]map[string]string {
+	s.t.Helper()
+	state, err := s.store.State(s.t.Context(), 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, table := range state.Tables {
+		if !maps.Equal(table, s.folded[name]) {
+			s.t.Fatalf("table %s of Redis is\n%v, the journal says\n%v", name, table, s.folded[name])
+		}
+	}
+	return state.Tables
+}
+
+// log keeps topics of one partition in memory.
+type log struct {
+	mu     sync.Mutex
+	topics map[string][]pipeline.Record
+}
+
+var _ pipeline.Log = (*log)(nil)
+
+func (l *log) add(topic string, records []pipeline.Record) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	base := int64(len(l.topics[topic]))
+	for i, r := range records {
+		r.Topic, r.Partition, r.Offset = topic, 0, base+int64(i)
+		l.topics[topic] = append(l.topics[topic], r)
+	}
+	return base
+}
+
+func (l *log) from(topic string, offset int64) []pipeline.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.topics[topic][offset:]
+}
+
+// Bounds is all that was added.
+func (l *log) Bounds(_ context.Context, topic string, _ int) (first, end int64, err error) {
+	return 0, int64(len(l.from(topic, 0))), nil
+}
+
+// Read visits the records.
+func (l *log) Read(
+	_ context.Context, topic string, _ int, from, end int64, visit func([]pipeline.Record) error,
+) error {
+	if from >= end {
+		return nil
+	}
+	return visit(l.from(topic, from)[:end-from])
+}
+
+// Claim refuses nobody: a shard has one runner at a time.
+func (l *log) Claim(_ context.Context, _, topic string, _ int) (pipeline.Appender, error) {
+	return appender{l, topic}, nil
+}
+
+type appender struct {
+	log   *log
+	topic string
+}
+
+func (a appender) Append(_ context.Context, records []pipeline.Record) (int64, error) {
+	return a.log.add(a.topic, records), nil
+}
