@@ -72,7 +72,7 @@ func address(t testing.TB, variable string) string {
 	value := os.Getenv(variable)
 	if value == "" {
 		t.Fatalf("%s is not set: run `make test`, which starts real servers and sets it, "+
-			"or `make up` and export what it prints", variable)
+			"or `make up` and export the addresses that it prints as AVAL_TEST_KAFKA and AVAL_TEST_REDIS", variable)
 	}
 	return value
 }
