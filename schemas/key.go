@@ -1,0 +1,33 @@
+package schemas
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// KeyOf returns the key that a message's record has; empty for those that have none: ticks, which stand in every
+// partition, items of journals, whose partition is the shard, takeovers and directories. A record under another
+// key than its message's would be decided in another shard than everything else about the same thing.
+func KeyOf(m proto.Message) string {
+	switch m := m.(type) {
+	case *Movement:
+		return m.GetAccount()
+	case *IssuanceRequest:
+		return m.GetTerms().GetInvitationId()
+	case *Invitation:
+		return m.GetId()
+	case *Certificate:
+		return m.GetTerms().GetInvitationId()
+	case *Refusal:
+		return m.GetInvitationId()
+	case *Notice:
+		return m.GetRecipient().GetId()
+	case *Receipt:
+		return m.GetNotice().GetInvitationId()
+	case *DeadLetter:
+		return m.GetTopic() + "/" + strconv.Itoa(int(m.GetPartition())) + "/" + strconv.FormatInt(m.GetOffset(), 10)
+	default:
+		return ""
+	}
+}
