@@ -37,7 +37,7 @@ func child(dir string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintln(os.Stdout, s.KafkaAddr)
+	_, _ = fmt.Fprintln(os.Stdout, s.KafkaAddr)
 	select {}
 }
 
@@ -78,7 +78,8 @@ func TestDirectoryHasOneUser(t *testing.T) {
 		t.Fatalf("Stat(%s) = %v, %v; want mode 0700", dir, info, err)
 	}
 	second, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
-	want := fmt.Sprintf("%s is in use by process %d; stop that one, or name another directory", dir, os.Getpid())
+	want := fmt.Sprintf("%s is in use by process %d; stop that one, or name another directory",
+		dir, os.Getpid())
 	if second != nil || err == nil || err.Error() != want {
 		t.Fatalf("Start on a directory in use = %v, %v; want %q", second, err, want)
 	}
@@ -181,7 +182,7 @@ func startChild(t *testing.T, dir string) (kafka string, stop func()) {
 	}
 	_, err = embedded.Start(t.Context(), embedded.Config{Dir: dir})
 	if err == nil || !strings.Contains(err.Error(), "in use by process "+strconv.Itoa(cmd.Process.Pid)) {
-		t.Fatalf("Start on the child's directory: %v; want an error that names process %d", err, cmd.Process.Pid)
+		t.Fatalf("Start on the child's directory: %v; want an error naming process %d", err, cmd.Process.Pid)
 	}
 	return strings.TrimSpace(line), func() {
 		if err := cmd.Process.Kill(); err != nil {

@@ -18,14 +18,15 @@ func lock(dir string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	name := filepath.Join(dir, "lock")
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, fmt.Errorf("open the data directory's lock: %w", err)
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = fmt.Errorf("%s is in use by process %s; stop that one, or name another directory", dir, owner(file))
+		err = fmt.Errorf("%s is in use by process %s; stop that one, or name another directory",
+			dir, owner(file))
 	case err != nil:
 		err = fmt.Errorf("lock %s: %w", name, err)
 	default:
@@ -34,7 +35,8 @@ func lock(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return file.Close, nil // which ends the lock; the file stays, lest two processes lock two files of one name
+	// Closing ends the lock. The file stays, lest two processes lock two files of one name.
+	return file.Close, nil
 }
 
 func sign(file *os.File) error {

@@ -24,55 +24,55 @@ type Pair struct {
 
 // Servers returns the pairs that a test is to pass over: the embedded one, and with the build tag integration
 // the real one too.
-func Servers(t testing.TB) []Pair {
-	t.Helper()
-	kafka, redis := Embedded(t)
-	return append([]Pair{{Name: "embedded", Kafka: kafka, Redis: redis}}, realServers(t)...)
+func Servers(tb testing.TB) []Pair {
+	tb.Helper()
+	kafka, redis := Embedded(tb)
+	return append([]Pair{{Name: "embedded", Kafka: kafka, Redis: redis}}, realServers(tb)...)
 }
 
 // Embedded starts a pair that ends with the test.
-func Embedded(t testing.TB) (kafka, redis string) {
-	t.Helper()
-	servers, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir()})
+func Embedded(tb testing.TB) (kafka, redis string) {
+	tb.Helper()
+	servers, err := embedded.Start(tb.Context(), embedded.Config{Dir: tb.TempDir()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := servers.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return servers.KafkaAddr, servers.RedisAddr
 }
 
 // Kafka returns the addresses of the real brokers.
-func Kafka(t testing.TB) string {
-	t.Helper()
-	return address(t, "AVAL_TEST_KAFKA")
+func Kafka(tb testing.TB) string {
+	tb.Helper()
+	return address(tb, "AVAL_TEST_KAFKA")
 }
 
 // Redis returns the address of the real Redis.
-func Redis(t testing.TB) string {
-	t.Helper()
-	return address(t, "AVAL_TEST_REDIS")
+func Redis(tb testing.TB) string {
+	tb.Helper()
+	return address(tb, "AVAL_TEST_REDIS")
 }
 
 // Namespace returns a namespace that nobody has used on any server.
-func Namespace(t testing.TB) string {
-	t.Helper()
+func Namespace(tb testing.TB) string {
+	tb.Helper()
 	var random [6]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return "t" + hex.EncodeToString(random[:])
 }
 
-func address(t testing.TB, variable string) string {
-	t.Helper()
+func address(tb testing.TB, variable string) string {
+	tb.Helper()
 	value := os.Getenv(variable)
 	if value == "" {
-		t.Fatalf("%s is not set: run `make test`, which starts real servers and sets it, "+
-			"or `make up` and export the addresses that it prints as AVAL_TEST_KAFKA and AVAL_TEST_REDIS", variable)
+		tb.Fatalf("%s is not set: run `make test`, which starts real servers and sets it, or `make up` "+
+			"and export what it prints as AVAL_TEST_KAFKA and AVAL_TEST_REDIS", variable)
 	}
 	return value
 }

@@ -4,7 +4,7 @@ package localtest
 
 import "testing"
 
-func realServers(t testing.TB) []Pair {
-	t.Helper()
-	return []Pair{{Name: "real", Kafka: Kafka(t), Redis: Redis(t)}}
+func realServers(tb testing.TB) []Pair {
+	tb.Helper()
+	return []Pair{{Name: "real", Kafka: Kafka(tb), Redis: Redis(tb)}}
 }

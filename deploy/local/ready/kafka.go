@@ -31,11 +31,11 @@ func checkKafka(ctx context.Context, addresses []string, brokers int) error {
 	defer client.Close()
 	for i, seed := range client.SeedBrokers() {
 		if err := checkBroker(ctx, seed, brokers); err != nil {
-			return fmt.Errorf("Kafka at %s: %w", addresses[i], err)
+			return fmt.Errorf("ask Kafka at %s: %w", addresses[i], err)
 		}
 	}
 	if err := checkCoordinators(ctx, client, brokers); err != nil {
-		return fmt.Errorf("Kafka's coordinators: %w", err)
+		return fmt.Errorf("ask Kafka's coordinators: %w", err)
 	}
 	return nil
 }
@@ -129,7 +129,8 @@ func partitions(ctx context.Context, client *kgo.Client, topic string, brokers i
 			return 0, fmt.Errorf("%s/%d: %w", topic, p.Partition, err)
 		}
 		if len(p.ISR) < min(brokers, len(p.Replicas)) {
-			return 0, fmt.Errorf("%s/%d: %d of %d replicas are in sync", topic, p.Partition, len(p.ISR), len(p.Replicas))
+			return 0, fmt.Errorf("%s/%d: %d of %d replicas are in sync",
+				topic, p.Partition, len(p.ISR), len(p.Replicas))
 		}
 	}
 	return len(found.Partitions), nil

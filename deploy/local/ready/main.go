@@ -32,10 +32,11 @@ func main() {
 	flag.Parse()
 
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
-	defer cancel()
-	if err := wait(ctx, split(*kafka), *brokers, split(*redis)); err != nil {
+	err := wait(ctx, split(*kafka), *brokers, split(*redis))
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "not ready:", err)
-		os.Exit(1) //nolint:gocritic // the process ends, and the context with it
+		os.Exit(1)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func checkRedis(ctx context.Context, addresses []string) error {
 	for _, address := range addresses {
 		if err := ping(ctx, address); err != nil {
-			return fmt.Errorf("Redis at %s: %w", address, err)
+			return fmt.Errorf("ask Redis at %s: %w", address, err)
 		}
 	}
 	return nil
