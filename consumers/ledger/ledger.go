@@ -75,12 +75,9 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 	if err := schemas.Validate(m); err != nil {
 		return nil, err
 	}
-	if in.Key != m.GetAccount() {
-		return nil, fmt.Errorf("key is %q, must be the account %q", in.Key, m.GetAccount())
-	}
 	if tick := m.GetTick(); tick != nil {
 		retention := tick.GetRetention().AsDuration().Milliseconds()
-		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10), "", "", "", "", "", ""}, nil
+		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10)}, nil
 	}
 	c, err := commandOf(m)
 	if err != nil {

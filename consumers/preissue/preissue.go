@@ -85,13 +85,9 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 	if err := schemas.Validate(r); err != nil {
 		return nil, err
 	}
-	invitation := r.GetTerms().GetInvitationId()
-	if in.Key != invitation {
-		return nil, fmt.Errorf("key is %q, must be the invitation %q", in.Key, invitation)
-	}
 	if tick := r.GetTick(); tick != nil {
 		retention := tick.GetRetention().AsDuration().Milliseconds()
-		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10), "", ""}, nil
+		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10)}, nil
 	}
 	verb, said := answer(r)
 	if verb == "" {
@@ -103,7 +99,8 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		fault = why.Word()
 	}
 	return []string{
-		verb, in.ID, millis(in.Time), digest(append([]string{verb, terms}, said...)), invitation, terms, fault,
+		verb, in.ID, millis(in.Time), digest(append([]string{verb, terms}, said...)),
+		r.GetTerms().GetInvitationId(), terms, fault,
 	}, nil
 }
 
