@@ -24,7 +24,8 @@ func TestTidy(t *testing.T) {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "testdata") {
+		foreign := strings.HasPrefix(name, ".") || name == "bin" || name == "testdata"
+		if entry.IsDir() && path != root && foreign {
 			return filepath.SkipDir
 		}
 		if entry.IsDir() || filepath.Ext(name) != ".go" {
