@@ -85,7 +85,7 @@ func issue(signer Signer, in pipeline.In, request *schemas.IssuanceRequest) ([]p
 		return nil, fmt.Errorf("sign certificate %s: %w", certificate.GetId(), err)
 	}
 	outs := []pipeline.Out{{
-		Topic: schemas.TopicCertificates, Key: terms.GetInvitationId(), ID: certificate.GetId(), Body: certificate,
+		Topic: schemas.TopicCertificates, ID: certificate.GetId(), Body: certificate,
 	}}
 	for _, recipient := range []*schemas.Recipient{buyer(terms), receivingBank(terms), seller(terms)} {
 		n := noticeOf(terms, recipient, schemas.Subject_SUBJECT_ISSUED)

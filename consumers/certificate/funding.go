@@ -31,7 +31,6 @@ func hold(request *schemas.IssuanceRequest) pipeline.Out {
 	terms, account := request.GetTerms(), request.GetRequest().GetAccount()
 	return pipeline.Out{
 		Topic: schemas.TopicMovements,
-		Key:   account,
 		ID:    schemas.HoldID(terms.GetInvitationId()),
 		Body: &schemas.Movement{
 			Account:   account,

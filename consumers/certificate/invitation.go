@@ -54,7 +54,6 @@ func listed(faults []schemas.Fault) string {
 func vouch(x *schemas.Invitation) pipeline.Out {
 	return pipeline.Out{
 		Topic: schemas.TopicMovements,
-		Key:   x.GetReceivingAccount(),
 		ID:    schemas.VouchID(x.GetId()),
 		Body: &schemas.Movement{
 			Account:   x.GetReceivingAccount(),

@@ -94,16 +94,15 @@ func agreed(request *schemas.IssuanceRequest) error {
 
 // bury makes a dead letter of a command that was decided and that nobody can follow: only somebody who writes to
 // a book without being a stage gets here, and then an operator must see it.
-func bury(in pipeline.In, d *schemas.Decision, topic, key string, m schemas.Message, why error) []pipeline.Out {
+func bury(in pipeline.In, d *schemas.Decision, topic string, m schemas.Message, why error) []pipeline.Out {
 	m.Source, m.Time = in.Source, in.Time
-	command, err := pipeline.Encode(topic, key, m)
+	command, err := pipeline.Encode(topic, m)
 	if err != nil {
 		panic(fmt.Sprintf("a command that was read cannot be written: %v", err))
 	}
 	partition, offset := strconv.Itoa(in.Partition), strconv.FormatInt(d.GetOffset(), 10)
 	return []pipeline.Out{{
 		Topic: schemas.TopicDeadLetters,
-		Key:   topic + "/" + partition + "/" + offset,
 		ID:    schemas.DeriveID("dead-letter", topic, partition, offset),
 		Body: &schemas.DeadLetter{
 			Topic: topic, Partition: int32(in.Partition), //nolint:gosec // a partition's number is small
@@ -114,11 +113,10 @@ func bury(in pipeline.In, d *schemas.Decision, topic, key string, m schemas.Mess
 
 func buryMovement(in pipeline.In, entry *schemas.Entry, why error) []pipeline.Out {
 	m := schemas.Message{Attributes: schemas.Attributes{ID: entry.GetId()}, Body: entry.GetMovement()}
-	return bury(in, entry.GetDecision(), schemas.TopicMovements, entry.GetMovement().GetAccount(), m, why)
+	return bury(in, entry.GetDecision(), schemas.TopicMovements, m, why)
 }
 
 func buryRequest(in pipeline.In, item *schemas.PreIssue, why error) []pipeline.Out {
 	m := schemas.Message{Attributes: schemas.Attributes{ID: item.GetId()}, Body: item.GetRequest()}
-	key := item.GetRequest().GetTerms().GetInvitationId()
-	return bury(in, item.GetDecision(), schemas.TopicIssuanceRequests, key, m, why)
+	return bury(in, item.GetDecision(), schemas.TopicIssuanceRequests, m, why)
 }

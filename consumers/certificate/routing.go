@@ -73,7 +73,6 @@ func route(directory *Directory, in pipeline.In, x *schemas.Invitation) []pipeli
 	}
 	return []pipeline.Out{{
 		Topic: schemas.TopicIssuanceRequests,
-		Key:   x.GetId(),
 		ID:    schemas.OfferID(x.GetId()),
 		Body: &schemas.IssuanceRequest{
 			Terms: termsOf(x, bank),

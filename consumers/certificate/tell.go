@@ -43,8 +43,7 @@ func refuseTerms(
 func refuse(cause string, refusal *schemas.Refusal, reason schemas.Reason) pipeline.Out {
 	refusal.Reason = guarded(reason)
 	return pipeline.Out{
-		Topic: schemas.TopicRefusals, Key: refusal.GetInvitationId(),
-		ID: schemas.DeriveID("refusal", cause), Body: refusal,
+		Topic: schemas.TopicRefusals, ID: schemas.DeriveID("refusal", cause), Body: refusal,
 	}
 }
 
@@ -57,8 +56,9 @@ func tell(cause string, n *schemas.Notice) pipeline.Out {
 		n.Reason = guarded(n.GetReason())
 	}
 	return pipeline.Out{
-		Topic: schemas.TopicNotices, Key: to.GetId(),
-		ID: schemas.DeriveID("notice", cause, to.GetRole().String(), to.GetId()), Body: n,
+		Topic: schemas.TopicNotices,
+		ID:    schemas.DeriveID("notice", cause, to.GetRole().String(), to.GetId()),
+		Body:  n,
 	}
 }
 

@@ -38,7 +38,6 @@ func letter(topic string, partition int, d *schemas.Decision, original *schemas.
 	place := []string{topic, strconv.Itoa(partition), strconv.FormatInt(d.GetOffset(), 10)}
 	return []pipeline.Out{{
 		Topic: schemas.TopicDeadLetters,
-		Key:   place[0] + "/" + place[1] + "/" + place[2],
 		ID:    schemas.DeriveID("dead-letter", place...),
 		Body: &schemas.DeadLetter{
 			Topic: topic, Partition: int32(partition), //nolint:gosec // a partition's number is small

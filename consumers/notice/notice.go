@@ -25,7 +25,6 @@ func Deliver(in pipeline.In) ([]pipeline.Out, error) {
 	}
 	return []pipeline.Out{{
 		Topic: schemas.TopicReceipts,
-		Key:   n.GetInvitationId(),
 		ID:    schemas.DeriveID("receipt", in.ID),
 		Body:  &schemas.Receipt{NoticeId: in.ID, Notice: n},
 	}}, nil

@@ -1,0 +1,182 @@
+package certificate_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/aval-systems/aval/consumers/certificate"
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/schemas"
+)
+
+func TestCertificateIssues(t *testing.T) {
+	t.Parallel()
+	x := request(terms())
+	entry := answer(done(), holdFor(t, x))
+	signer := keys(t)
+	outs := follow(t, certificate.Certificate(signer), in(schemas.TopicEntries, entry))
+	check(t, outs, "certificates INVITATION", "notices maria BUYER ISSUED",
+		"notices AVALBRSP RECEIVING_BANK ISSUED", "notices shop SELLER ISSUED")
+	issued, _ := outs[0].Body.(*schemas.Certificate)
+	hold := schemas.HoldID(x.GetTerms().GetInvitationId())
+	want := &schemas.Certificate{
+		Id: schemas.CertificateID(hold), HoldId: hold, Terms: x.GetTerms(), IssuingAccount: mariaAccount,
+		Jws: issued.GetJws(),
+	}
+	if !proto.Equal(issued, want) || outs[0].ID != want.GetId() {
+		t.Errorf("got %s %v, want %v", outs[0].ID, issued, want)
+	}
+	claims, err := certificate.Verify(issued.GetJws(), signer.Public())
+	if err != nil || claims != certificate.ClaimsOf(issued) {
+		t.Errorf("Verify() = %v, %v, want the certificate's claims", claims, err)
+	}
+	for _, out := range outs[1:] {
+		n, _ := out.Body.(*schemas.Notice)
+		if n.GetCertificateId() != want.GetId() || n.GetJws() != want.GetJws() {
+			t.Errorf("notice %v does not bring the certificate", n)
+		}
+	}
+}
+
+func TestCertificateRefuses(t *testing.T) {
+	t.Parallel()
+	refusal, toSeller := "refusals INVITATION not-guaranteed", "notices shop SELLER REFUSED not-guaranteed"
+	tests := map[string]struct {
+		decision *schemas.Decision
+		want     []string
+	}{
+		"insufficient": {refused(schemas.Reason_REASON_INSUFFICIENT), []string{
+			refusal, toSeller, "notices maria BUYER REFUSED insufficient",
+		}},
+		"account unknown": {refused(schemas.Reason_REASON_ACCOUNT_UNKNOWN), []string{
+			refusal, toSeller, "notices maria BUYER REFUSED account-unknown",
+		}},
+		"account of another kind": {refused(schemas.Reason_REASON_ACCOUNT_KIND), []string{
+			refusal, toSeller, "notices maria BUYER REFUSED account-kind",
+		}},
+		"contradiction": {conflict(), []string{
+			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict", "notices maria BUYER REFUSED conflict",
+		}},
+		"repeat": {repeated(), nil},
+		"repeat of what was refused": {
+			&schemas.Decision{Outcome: schemas.Outcome_OUTCOME_REPEAT, Reason: schemas.Reason_REASON_INSUFFICIENT}, nil,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			entry := answer(test.decision, holdFor(t, request(terms())))
+			outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry))
+			check(t, outs, test.want...)
+		})
+	}
+}
+
+func TestCertificateWaitsForItsKey(t *testing.T) {
+	t.Parallel()
+	x := request(terms(func(y *schemas.Terms) { y.KeyId = "tomorrow" }))
+	outs, err := certificate.Certificate(keys(t)).Follow(in(schemas.TopicEntries, answer(done(), holdFor(t, x))))
+	if err == nil || outs != nil || !strings.Contains(err.Error(), "tomorrow") {
+		t.Errorf("Follow() = %v, %v, want to wait for the key", outs, err)
+	}
+	entry := answer(refused(schemas.Reason_REASON_INSUFFICIENT), holdFor(t, x))
+	if outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry)); len(outs) != 3 {
+		t.Errorf("got %q, want a refusal without any key", told(outs))
+	}
+}
+
+func TestCertificateLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	change := func(f func(*schemas.Entry)) *schemas.Entry {
+		e := answer(done(), holdFor(t, request(terms())))
+		f(e)
+		return e
+	}
+	release := &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}
+	tests := map[string]*schemas.Entry{
+		"no reference":        change(func(e *schemas.Entry) { e.Movement.Reference = nil }),
+		"another's reference": change(func(e *schemas.Entry) { e.Movement.Reference = anyOf(t, terms()) }),
+		"another verb":        change(func(e *schemas.Entry) { e.Movement.Verb = release }),
+		"a vouch":             answer(done(), vouchFor(t, invitation())),
+		"what cannot be read": {Decision: unreadable(), Unreadable: &schemas.Unreadable{Reason: "no bytes"}},
+	}
+	for name, entry := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, follow(t, certificate.Certificate(never{}), in(schemas.TopicEntries, entry)))
+		})
+	}
+}
+
+// never signs nothing: who asks it has decided to sign.
+type never struct{}
+
+func (never) Sign(string, []byte) (string, error) { return "", errors.New("nothing may be signed") }
+
+func TestCertificateSignsNoForgery(t *testing.T) {
+	t.Parallel()
+	refer := func(change func(*schemas.IssuanceRequest)) func(*schemas.Entry) {
+		return func(e *schemas.Entry) {
+			x := request(terms())
+			change(x)
+			e.Movement.Reference = anyOf(t, x)
+		}
+	}
+	tests := map[string]func(*schemas.Entry){
+		"id":       func(e *schemas.Entry) { e.Id = "mine" },
+		"account":  func(e *schemas.Entry) { e.Movement.Account = issuingBank + "/other" },
+		"amount":   func(e *schemas.Entry) { e.Movement.GetHold().Amount.MinorUnits = 1 },
+		"currency": func(e *schemas.Entry) { e.Movement.GetHold().Amount.Currency = "CLP" },
+		"holder":   func(e *schemas.Entry) { e.Movement.GetHold().Holder = "eve" },
+		"kind": func(e *schemas.Entry) {
+			e.Movement.GetHold().Kind = schemas.AccountKind_ACCOUNT_KIND_CREDIT
+		},
+		"content":          func(e *schemas.Entry) { e.Movement.Content = []byte("other") },
+		"bytes":            func(e *schemas.Entry) { e.Movement.Reference.Value = []byte{0xff} },
+		"terms":            refer(func(x *schemas.IssuanceRequest) { x.Terms.Seller = "eve" }),
+		"face":             refer(func(x *schemas.IssuanceRequest) { x.Terms.Amount.MinorUnits++ }),
+		"no terms":         refer(func(x *schemas.IssuanceRequest) { x.Terms = nil }),
+		"another bank's":   refer(func(x *schemas.IssuanceRequest) { x.Terms.IssuingBank = receivingBank }),
+		"requested by eve": refer(func(x *schemas.IssuanceRequest) { x.GetRequest().Buyer = "eve" }),
+		"no request": refer(func(x *schemas.IssuanceRequest) {
+			x.Verb = &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}}
+		}),
+		"a tick": refer(func(x *schemas.IssuanceRequest) { x.Terms, x.Verb = nil, tick().GetVerb() }),
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			entry := answer(done(), holdFor(t, request(terms())))
+			change(entry)
+			out := only(t, follow(t, certificate.Certificate(never{}), in(schemas.TopicEntries, entry)))
+			checkLetter(t, out, "movements/3/7", "")
+			letter, _ := out.Body.(*schemas.DeadLetter)
+			checkOriginal(t, letter, entry.GetId(), entry.GetMovement())
+		})
+	}
+}
+
+// A later version's field is not this version's business: its holds are certified all the same.
+func TestCertificateTakesNewFields(t *testing.T) {
+	t.Parallel()
+	entry := answer(done(), holdFor(t, request(terms())))
+	entry.Movement.GetHold().ProtoReflect().SetUnknown([]byte{0xf8, 0x07, 1}) // field 127, varint 1
+	outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry))
+	if len(outs) != 4 {
+		t.Errorf("got %q, want a certificate", told(outs))
+	}
+}
+
+func checkLetter(t *testing.T, out pipeline.Out, place, why string) {
+	t.Helper()
+	letter, ok := out.Body.(*schemas.DeadLetter)
+	if !ok || out.Topic != schemas.TopicDeadLetters || schemas.KeyOf(letter) != place {
+		t.Fatalf("got %q, want the dead letter of %s", told([]pipeline.Out{out}), place)
+	}
+	if !strings.Contains(letter.GetOriginal().GetReason(), why) {
+		t.Errorf("its reason is %q, want it to say %q", letter.GetOriginal().GetReason(), why)
+	}
+}
