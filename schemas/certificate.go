@@ -25,6 +25,7 @@ func (c check) jws(field, jws string) {
 		})
 	}
 	if bad {
-		c.fault(field, "has %d bytes, must be a compact JWS of at most %d: header.payload.signature", len(jws), JWSMax)
+		c.fault(field, "has %d bytes, must be a compact JWS of at most %d: header.payload.signature",
+			len(jws), JWSMax)
 	}
 }

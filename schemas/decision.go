@@ -2,7 +2,8 @@ package schemas
 
 import "strings"
 
-// answered checks a journal's item: the decision, and either the command that can be read or the one that cannot.
+// answered checks a journal's item: the decision, and either the command that can be read or the one that
+// cannot.
 func (c check) answered(decision *Decision, id string, command interface{ faults(check) }, field string,
 	unreadable *Unreadable,
 ) {

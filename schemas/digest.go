@@ -11,11 +11,11 @@ import (
 // ContentDigest is the digest of what an invitation means, 16 bytes: everything but its id, which is derived,
 // and the version of the directory, which is the intake's. It decides between repeat and conflict.
 //
-// The first 16 bytes of SHA-256 over "invitation content", a zero byte and the canonical encoding: the fields in
-// the order of their numbers, each as number (2 bytes), length (4 bytes, both big-endian) and bytes. A text is
-// its UTF-8, a number is decimal digits, a time is its seconds, a point and nine digits of nanoseconds, a message
-// is its own canonical encoding. Fields that are zero or empty are left out. Never Protobuf's bytes: they are
-// not the same in every version of a library.
+// The first 16 bytes of SHA-256 over "invitation content", a zero byte and the canonical encoding: the fields
+// in the order of their numbers, each as number (2 bytes), length (4 bytes, both big-endian) and bytes. A
+// text is its UTF-8, a number is decimal digits, a time is its seconds, a point and nine digits of
+// nanoseconds, a message is its own canonical encoding. Fields that are zero or empty are left out. Never
+// Protobuf's bytes: they are not the same in every version of a library.
 func ContentDigest(x *Invitation) []byte {
 	var d canonical
 	d.text(2, x.GetReceivingBank())
@@ -32,8 +32,8 @@ func ContentDigest(x *Invitation) []byte {
 	return d.digest("invitation content")
 }
 
-// TermsDigest is the digest of whole terms, 16 bytes: whoever answers an offer repeats its terms, and nobody is
-// held to others. Encoded as for ContentDigest, after "terms" and a zero byte.
+// TermsDigest is the digest of whole terms, 16 bytes: whoever answers an offer repeats its terms, and nobody
+// is held to others. Encoded as for ContentDigest, after "terms" and a zero byte.
 func TermsDigest(x *Terms) []byte {
 	var d canonical
 	d.text(1, x.GetInvitationId())

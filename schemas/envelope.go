@@ -1,11 +1,12 @@
-// Package schemas is what the processes of aval say to each other: the messages, their envelope, their topics.
+// Package schemas is what the processes of aval say to each other: the messages, their envelope, their
+// topics.
 //
 //	reads   a record's headers and value
 //	effect  none
 //	emits   a validated message, or every fault of it at once
 //
-// One noun, one file name: movement.proto is the message, movement.pb.go is generated from it, movement.go says
-// when it is valid. What is valid is checked on both sides of the wire, by Encode and by Decode.
+// One noun, one file name: movement.proto is the message, movement.pb.go is generated from it, movement.go
+// says when it is valid. What is valid is checked on both sides of the wire, by Encode and by Decode.
 package schemas
 
 import (
@@ -65,9 +66,9 @@ const (
 	SourceMax      = 256  // bytes
 )
 
-// Limits of bodies, in bytes. What quotes a message is allowed more than the message, so that what follows from
-// a message that could be read can always be written: a vouch quotes the invitation, a hold quotes the request,
-// a journal's item its command, a receipt its notice, a dead letter any record.
+// Limits of bodies, in bytes. What quotes a message is allowed more than the message, so that what follows
+// from a message that could be read can always be written: a vouch quotes the invitation, a hold quotes the
+// request, a journal's item its command, a receipt its notice, a dead letter any record.
 const (
 	InvitationMax      = 64 << 10
 	IssuanceRequestMax = 128 << 10
@@ -88,7 +89,8 @@ func Encode(m Message) ([]Header, []byte, error) {
 		return nil, nil, fmt.Errorf("marshal %s: %w", kind, err)
 	}
 	if limit := bodyMax(m.Body); len(value) > limit {
-		return nil, nil, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", kind, len(value), limit)
+		return nil, nil, fmt.Errorf("body of %s has %d bytes, at most %d are allowed",
+			kind, len(value), limit)
 	}
 	headers := []Header{
 		{HeaderSpecVersion, []byte(specVersion)},
@@ -104,16 +106,17 @@ func Encode(m Message) ([]Header, []byte, error) {
 	return headers, value, nil
 }
 
-// Decode reads a record's headers and value. An error says all that is wrong, and that this record can never be
-// read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer version
-// has added are kept as they are.
+// Decode reads a record's headers and value. An error says all that is wrong, and that this record can never
+// be read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer
+// version has added are kept as they are.
 func Decode(headers []Header, value []byte) (Message, error) {
 	m, kind, err := openEnvelope(headers)
 	if err != nil {
 		return Message{}, err
 	}
 	if limit := bodyMax(m.Body); len(value) > limit {
-		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed", kind, len(value), limit)
+		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed",
+			kind, len(value), limit)
 	}
 	if err := proto.Unmarshal(value, m.Body); err != nil {
 		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), kind, plainSpaces(err))
@@ -130,7 +133,7 @@ func openEnvelope(headers []Header) (Message, string, error) {
 	m := Message{Attributes: Attributes{ID: e[HeaderID], Source: e[HeaderSource], Cause: e[HeaderCause]}}
 	kind := e[HeaderType]
 	if m.Body = newBody(kind); m.Body == nil && kind != "" {
-		errs = append(errs, fmt.Errorf("header %s is %s, which is unknown, must be a message that has a topic: %s",
+		errs = append(errs, fmt.Errorf("header %s is %s, which is unknown, must be one that has a topic: %s",
 			HeaderType, shown(kind), typeOf(&Invitation{})))
 	}
 	var found []Fault
@@ -147,7 +150,8 @@ func openEnvelope(headers []Header) (Message, string, error) {
 	if text := e[HeaderTime]; text != "" {
 		t, err := time.Parse(time.RFC3339Nano, text)
 		if m.Time = t.UTC(); err != nil || !inTime(m.Time) {
-			c.fault("header "+HeaderTime, "%s, must be of RFC 3339, between 1970 and 9999: 2026-01-31T10:00:00Z",
+			c.fault("header "+HeaderTime,
+				"%s, must be of RFC 3339, between 1970 and 9999: 2026-01-31T10:00:00Z",
 				sized(text))
 		}
 	}
@@ -157,7 +161,8 @@ func openEnvelope(headers []Header) (Message, string, error) {
 // envelopeHeaders returns the envelope's headers by name, and what is wrong with their form.
 func envelopeHeaders(headers []Header) (map[string]string, []error) {
 	if len(headers) > HeadersMax {
-		return nil, []error{fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)}
+		err := fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)
+		return nil, []error{err}
 	}
 	e := make(map[string]string, 8)
 	var errs []error

@@ -45,38 +45,52 @@ func TestDecodeTellsWhatIsWrong(t *testing.T) {
 			headers: add("content-type", "application/protobuf"), want: []string{"stands twice"},
 		},
 		"another version": {headers: set("ce_specversion", "0.3"), want: []string{`"0.3", must be "1.0"`}},
-		"another content": {headers: set("content-type", "application/json"), want: []string{"application/protobuf"}},
-		"an empty id":     {headers: set("ce_id", ""), want: []string{"ce_id has no value"}},
-		"an odd id":       {headers: set("ce_id", "a b"), want: []string{"header ce_id", "0-9 A-Z a-z"}},
-		"a long id":       {headers: set("ce_id", strings.Repeat("a", 65)), want: []string{"has 65 bytes"}},
-		"an odd cause":    {headers: set("ce_causationid", "é"), want: []string{"header ce_causationid"}},
-		"an odd source":   {headers: set("ce_source", "/aval/a b"), want: []string{"header ce_source"}},
-		"a long source":   {headers: set("ce_source", strings.Repeat("a", 257)), want: []string{"has 257 bytes"}},
-		"no time":         {headers: set("ce_time", "yesterday"), want: []string{`"yesterday"`, "RFC 3339"}},
+		"another content": {
+			headers: set("content-type", "application/json"), want: []string{"application/protobuf"},
+		},
+		"an empty id":   {headers: set("ce_id", ""), want: []string{"ce_id has no value"}},
+		"an odd id":     {headers: set("ce_id", "a b"), want: []string{"header ce_id", "0-9 A-Z a-z"}},
+		"a long id":     {headers: set("ce_id", strings.Repeat("a", 65)), want: []string{"has 65 bytes"}},
+		"an odd cause":  {headers: set("ce_causationid", "é"), want: []string{"header ce_causationid"}},
+		"an odd source": {headers: set("ce_source", "/aval/a b"), want: []string{"header ce_source"}},
+		"a long source": {
+			headers: set("ce_source", strings.Repeat("a", 257)), want: []string{"has 257 bytes"},
+		},
+		"no time": {headers: set("ce_time", "yesterday"), want: []string{`"yesterday"`, "RFC 3339"}},
 		"a time without zone": {
 			headers: set("ce_time", "2026-01-31T10:00:00"), want: []string{"RFC 3339"},
 		},
 		"a time before 1970": {headers: set("ce_time", "1969-12-31T23:59:59Z"), want: []string{"1970"}},
 		"several": {
-			headers: func(h []schemas.Header) []schemas.Header { return set("ce_time", "")(set("ce_id", "/")(h)) },
-			want:    []string{"ce_id", "ce_time"},
+			headers: func(h []schemas.Header) []schemas.Header {
+				return set("ce_time", "")(set("ce_id", "/")(h))
+			},
+			want: []string{"ce_id", "ce_time"},
 		},
 		"a type that is unknown": {
-			headers: set("ce_type", "aval.v1.Presentation"), want: []string{`"aval.v1.Presentation"`, "unknown"},
+			headers: set("ce_type", "aval.v1.Presentation"),
+			want:    []string{`"aval.v1.Presentation"`, "unknown"},
 		},
-		"a type without package":  {headers: set("ce_type", "Invitation"), want: []string{"unknown"}},
-		"a type without topic":    {headers: set("ce_type", "aval.v1.Terms"), want: []string{"unknown"}},
-		"a type of somebody else": {headers: set("ce_type", "google.protobuf.Any"), want: []string{"unknown"}},
-		"a long header":           {headers: set("ce_id", strings.Repeat("a", 1025)), want: []string{"has 1025 bytes"}},
+		"a type without package": {headers: set("ce_type", "Invitation"), want: []string{"unknown"}},
+		"a type without topic":   {headers: set("ce_type", "aval.v1.Terms"), want: []string{"unknown"}},
+		"a type of somebody else": {
+			headers: set("ce_type", "google.protobuf.Any"), want: []string{"unknown"},
+		},
+		"a long header": {
+			headers: set("ce_id", strings.Repeat("a", 1025)), want: []string{"has 1025 bytes"},
+		},
 		"too many headers": {
-			headers: func(h []schemas.Header) []schemas.Header { return append(h, make([]schemas.Header, 64)...) },
-			want:    []string{"has 71 headers"},
+			headers: func(h []schemas.Header) []schemas.Header {
+				return append(h, make([]schemas.Header, 64)...)
+			},
+			want: []string{"has 71 headers"},
 		},
 		"a cut body": {
 			value: func(v []byte) []byte { return v[:len(v)-1] }, want: []string{"is no aval.v1.Invitation"},
 		},
 		"text that is not UTF-8": {
-			value: func(v []byte) []byte { return append(v, 0x22, 1, 0xff) }, want: []string{"is no", "UTF-8"},
+			value: func(v []byte) []byte { return append(v, 0x22, 1, 0xff) },
+			want:  []string{"is no", "UTF-8"},
 		},
 		"a body that is too large": {
 			value: func([]byte) []byte { return make([]byte, schemas.InvitationMax+1) },
@@ -84,7 +98,8 @@ func TestDecodeTellsWhatIsWrong(t *testing.T) {
 		},
 		"an empty body": {
 			value: func([]byte) []byte { return nil },
-			want:  []string{"id is empty", "seller is empty", "reference is empty", "buyer is empty", "amount is missing"},
+			want: []string{"id is empty", "seller is empty", "reference is empty", "buyer is empty",
+				"amount is missing"},
 		},
 	}
 	for name, test := range tests {
@@ -154,7 +169,9 @@ func TestEncodeRefuses(t *testing.T) {
 		message schemas.Message
 		want    []string
 	}{
-		"nothing": {schemas.Message{}, []string{"id is empty", "source is empty", "time is not", "body is missing"}},
+		"nothing": {
+			schemas.Message{}, []string{"id is empty", "source is empty", "time is not", "body is missing"},
+		},
 		"a nil body": {
 			schemas.Message{Attributes: message(nil).Attributes, Body: none}, []string{"body is missing"},
 		},
@@ -162,7 +179,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"a body that is too large":         {message(large), []string{"at most 65536"}},
 		"faults of both": {
 			schemas.Message{Attributes: schemas.Attributes{ID: "1", Source: "/"}, Body: &schemas.Refusal{}},
-			[]string{"time is not", "invitation_id is empty", "content_digest has 0 bytes", "reason is not set"},
+			[]string{"time is not", "invitation_id is empty", "content_digest has 0 bytes",
+				"reason is not set"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +236,8 @@ func TestWhatFollowsFits(t *testing.T) {
 		}
 	}
 	receipt := &schemas.Receipt{NoticeId: "n1", Notice: notice()}
-	receipt.Notice.ProtoReflect().SetUnknown(append([]byte{0xfa, 0x7f, 0x80, 0x80, 0x20}, make([]byte, 1<<19)...))
+	receipt.Notice.ProtoReflect().SetUnknown(append([]byte{0xfa, 0x7f, 0x80, 0x80, 0x20},
+		make([]byte, 1<<19)...))
 	if got := fields(schemas.Validate(receipt)); got != "notice" {
 		t.Errorf("a receipt of a notice that cannot go on has faults %q, want notice", got)
 	}
@@ -237,13 +256,15 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := proto.Clone(all[rapid.SampledFrom(names).Draw(t, "kind")])
 		if i, ok := body.(*schemas.Invitation); ok {
-			i.Seller, i.Buyer, i.Reference = text.Draw(t, "seller"), text.Draw(t, "buyer"), text.Draw(t, "reference")
+			i.Seller, i.Buyer, i.Reference = text.Draw(t, "seller"), text.Draw(t, "buyer"),
+				text.Draw(t, "reference")
 			i.Amount.MinorUnits = rapid.Int64Range(1, schemas.AmountMax).Draw(t, "amount")
 		}
 		seconds := rapid.Int64Range(0, 253402300799).Draw(t, "seconds")
 		m := schemas.Message{Body: body, Attributes: schemas.Attributes{
-			ID: id.Draw(t, "id"), Source: "/aval/test", Cause: rapid.OneOf(id, rapid.Just("")).Draw(t, "cause"),
-			Time: time.Unix(seconds, rapid.Int64Range(0, 999999999).Draw(t, "nanos")).UTC(),
+			ID: id.Draw(t, "id"), Source: "/aval/test",
+			Cause: rapid.OneOf(id, rapid.Just("")).Draw(t, "cause"),
+			Time:  time.Unix(seconds, rapid.Int64Range(0, 999999999).Draw(t, "nanos")).UTC(),
 		}}
 		headers, value, err := schemas.Encode(m)
 		if err != nil {
@@ -267,7 +288,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("aval.v1.Entry"), []byte("/"), []byte("0"), []byte{0x0a, 0xff})
 	f.Fuzz(func(t *testing.T, kind, id, at, value []byte) {
 		m, err := schemas.Decode([]schemas.Header{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: id}, {Key: "ce_time", Value: at},
+			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: id},
+			{Key: "ce_time", Value: at},
 			{Key: "ce_source", Value: []byte("/fuzz")}, {Key: "ce_type", Value: kind},
 		}, value)
 		if err != nil {

@@ -18,8 +18,8 @@ import (
 
 const golden = "testdata/golden/v1"
 
-// TestGolden reads and writes bytes as they stood when they were first written. A golden file is never changed:
-// a message that has grown gets another example, with a name of its own.
+// TestGolden reads and writes bytes as they stood when they were first written. A golden file is never
+// changed: a message that has grown gets another example, with a name of its own.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for name, body := range examples() {

@@ -55,7 +55,8 @@ func (x *IssuingInformation) faults(c check, source AccountSource) {
 	case *IssuingInformation_Contact:
 		in.between("contact", kind.Contact, 1, ContactMax)
 	}
-	if _, ok := x.GetKind().(*IssuingInformation_Account); !ok && source == AccountSource_ACCOUNT_SOURCE_CONFIRMED {
+	if _, ok := x.GetKind().(*IssuingInformation_Account); !ok &&
+		source == AccountSource_ACCOUNT_SOURCE_CONFIRMED {
 		c.fault("issuing", "has no account, which account_source CONFIRMED needs; give it")
 	}
 }

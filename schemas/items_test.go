@@ -21,10 +21,15 @@ func TestIssuanceRequest(t *testing.T) {
 	type rows = map[string]row[*schemas.IssuanceRequest]
 	for name, r := range map[string]rows{
 		"request": {
-			"empty":         {func(x *schemas.IssuanceRequest) { proto.Reset(x) }, "terms verb"},
-			"no terms":      {func(x *schemas.IssuanceRequest) { x.Terms = nil }, "terms"},
-			"faulty terms":  {func(x *schemas.IssuanceRequest) { x.Terms.Amount.Currency = "" }, "terms.amount.currency"},
-			"empty request": {func(x *schemas.IssuanceRequest) { proto.Reset(x.GetRequest()) }, "request.account request.buyer"},
+			"empty":    {func(x *schemas.IssuanceRequest) { proto.Reset(x) }, "terms verb"},
+			"no terms": {func(x *schemas.IssuanceRequest) { x.Terms = nil }, "terms"},
+			"faulty terms": {
+				func(x *schemas.IssuanceRequest) { x.Terms.Amount.Currency = "" }, "terms.amount.currency",
+			},
+			"empty request": {
+				func(x *schemas.IssuanceRequest) { proto.Reset(x.GetRequest()) },
+				"request.account request.buyer",
+			},
 			"an account for the book to refuse": {
 				func(x *schemas.IssuanceRequest) { x.GetRequest().Account = "my savings" }, "",
 			},
@@ -37,8 +42,10 @@ func TestIssuanceRequest(t *testing.T) {
 			"empty": {func(x *schemas.IssuanceRequest) { proto.Reset(x.GetWithdraw()) }, "withdraw.seller"},
 		},
 		"tick": {
-			"terms":        {func(x *schemas.IssuanceRequest) { x.Terms = terms() }, "terms"},
-			"no retention": {func(x *schemas.IssuanceRequest) { x.GetTick().Retention = nil }, "tick.retention"},
+			"terms": {func(x *schemas.IssuanceRequest) { x.Terms = terms() }, "terms"},
+			"no retention": {
+				func(x *schemas.IssuanceRequest) { x.GetTick().Retention = nil }, "tick.retention",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +69,9 @@ func TestEntry(t *testing.T) {
 		"refused, no why": {func(x *schemas.Entry) { x.Decision.Outcome = 2 }, "decision.reason"},
 		"refused":         {func(x *schemas.Entry) { x.Decision.Outcome, x.Decision.Reason = 2, 15 }, ""},
 		"done, and why":   {func(x *schemas.Entry) { x.Decision.Reason = 15 }, "decision.reason"},
-		"no table":        {func(x *schemas.Entry) { x.Decision.Changes[0].Table = "" }, "decision.changes[0].table"},
+		"no table": {
+			func(x *schemas.Entry) { x.Decision.Changes[0].Table = "" }, "decision.changes[0].table",
+		},
 		"a removed table": {func(x *schemas.Entry) {
 			x.Decision.Changes[0].Field, x.Decision.Changes[0].Value = "", ""
 		}, ""},
@@ -74,15 +83,16 @@ func TestEntry(t *testing.T) {
 
 func TestUnreadableItems(t *testing.T) {
 	t.Parallel()
-	table(t, example[*schemas.Entry]("entry-unreadable"), validate[*schemas.Entry], map[string]row[*schemas.Entry]{
-		"no original": {func(x *schemas.Entry) { x.Unreadable = nil }, "unreadable"},
-		"movement":    {func(x *schemas.Entry) { x.Movement = movements()["block"] }, "movement"},
-		"no reason":   {func(x *schemas.Entry) { x.Unreadable.Reason = "" }, "unreadable.reason"},
-		"an empty record": {func(x *schemas.Entry) {
-			x.Unreadable = &schemas.Unreadable{Reason: "header ce_id is missing"}
-		}, ""},
-		"done": {func(x *schemas.Entry) { x.Decision.Outcome = 1 }, "id movement unreadable"},
-	})
+	table(t, example[*schemas.Entry]("entry-unreadable"), validate[*schemas.Entry],
+		map[string]row[*schemas.Entry]{
+			"no original": {func(x *schemas.Entry) { x.Unreadable = nil }, "unreadable"},
+			"movement":    {func(x *schemas.Entry) { x.Movement = movements()["block"] }, "movement"},
+			"no reason":   {func(x *schemas.Entry) { x.Unreadable.Reason = "" }, "unreadable.reason"},
+			"an empty record": {func(x *schemas.Entry) {
+				x.Unreadable = &schemas.Unreadable{Reason: "header ce_id is missing"}
+			}, ""},
+			"done": {func(x *schemas.Entry) { x.Decision.Outcome = 1 }, "id movement unreadable"},
+		})
 	table(t, example[*schemas.PreIssue]("pre-issue-unreadable"), validate[*schemas.PreIssue],
 		map[string]row[*schemas.PreIssue]{
 			"empty":   {func(x *schemas.PreIssue) { proto.Reset(x) }, "decision id request"},
@@ -90,18 +100,24 @@ func TestUnreadableItems(t *testing.T) {
 		})
 	table(t, example[*schemas.DeadLetter]("dead-letter"), validate[*schemas.DeadLetter],
 		map[string]row[*schemas.DeadLetter]{
-			"empty":      {func(x *schemas.DeadLetter) { proto.Reset(x) }, "original topic"},
-			"below zero": {func(x *schemas.DeadLetter) { x.Partition, x.Offset = -1, -1 }, "offset partition"},
-			"no reason":  {func(x *schemas.DeadLetter) { x.Original.Reason = "" }, "original.reason"},
+			"empty": {func(x *schemas.DeadLetter) { proto.Reset(x) }, "original topic"},
+			"below zero": {
+				func(x *schemas.DeadLetter) { x.Partition, x.Offset = -1, -1 }, "offset partition",
+			},
+			"no reason": {func(x *schemas.DeadLetter) { x.Original.Reason = "" }, "original.reason"},
 		})
 }
 
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	table(t, certificate, validate[*schemas.Certificate], map[string]row[*schemas.Certificate]{
-		"empty":           {func(x *schemas.Certificate) { proto.Reset(x) }, "hold_id id issuing_account jws terms"},
-		"another id":      {func(x *schemas.Certificate) { x.Id = "c1" }, "id"},
-		"another account": {func(x *schemas.Certificate) { x.IssuingAccount = issuingBank + "/1" }, "issuing_account"},
+		"empty": {
+			func(x *schemas.Certificate) { proto.Reset(x) }, "hold_id id issuing_account jws terms",
+		},
+		"another id": {func(x *schemas.Certificate) { x.Id = "c1" }, "id"},
+		"another account": {
+			func(x *schemas.Certificate) { x.IssuingAccount = issuingBank + "/1" }, "issuing_account",
+		},
 		"another's bank": {func(x *schemas.Certificate) {
 			x.IssuingAccount, x.Terms.IssuingAccount = receivingBank+"/1", ""
 			x.Terms.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_ENTERED
@@ -120,11 +136,15 @@ func TestCertificate(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	table(t, example[*schemas.Refusal]("refusal"), validate[*schemas.Refusal], map[string]row[*schemas.Refusal]{
-		"empty":       {func(x *schemas.Refusal) { proto.Reset(x) }, "content_digest invitation_id reason reference seller"},
-		"no detail":   {func(x *schemas.Refusal) { x.Detail = "" }, ""},
-		"long detail": {func(x *schemas.Refusal) { x.Detail = long(4097) }, "detail"},
-	})
+	table(t, example[*schemas.Refusal]("refusal"), validate[*schemas.Refusal],
+		map[string]row[*schemas.Refusal]{
+			"empty": {
+				func(x *schemas.Refusal) { proto.Reset(x) },
+				"content_digest invitation_id reason reference seller",
+			},
+			"no detail":   {func(x *schemas.Refusal) { x.Detail = "" }, ""},
+			"long detail": {func(x *schemas.Refusal) { x.Detail = long(4097) }, "detail"},
+		})
 }
 
 func TestNotice(t *testing.T) {
@@ -149,10 +169,11 @@ func TestNotice(t *testing.T) {
 		"odd recipient": {func(x *schemas.Notice) { x.Then[1].Id = "" }, "then[1].id"},
 		"nine legs":     {func(x *schemas.Notice) { x.Then = make([]*schemas.Recipient, 9) }, "then"},
 	})
-	table(t, example[*schemas.Receipt]("receipt"), validate[*schemas.Receipt], map[string]row[*schemas.Receipt]{
-		"empty":  {func(x *schemas.Receipt) { proto.Reset(x) }, "notice notice_id"},
-		"faulty": {func(x *schemas.Receipt) { x.Notice.Subject = 0 }, "notice.subject"},
-	})
+	table(t, example[*schemas.Receipt]("receipt"), validate[*schemas.Receipt],
+		map[string]row[*schemas.Receipt]{
+			"empty":  {func(x *schemas.Receipt) { proto.Reset(x) }, "notice notice_id"},
+			"faulty": {func(x *schemas.Receipt) { x.Notice.Subject = 0 }, "notice.subject"},
+		})
 }
 
 func TestDirectory(t *testing.T) {
@@ -192,9 +213,10 @@ func TestDirectory(t *testing.T) {
 	if got := schemas.FaultsOf(schemas.Validate(many)); len(got) != schemas.FaultsMax {
 		t.Errorf("%d faults are reported, want %d", len(got), schemas.FaultsMax)
 	}
-	table(t, example[*schemas.Takeover]("takeover"), validate[*schemas.Takeover], map[string]row[*schemas.Takeover]{
-		"empty":      {func(x *schemas.Takeover) { proto.Reset(x) }, "history partitions"},
-		"no owner":   {func(x *schemas.Takeover) { x.Owner = "" }, ""},
-		"long owner": {func(x *schemas.Takeover) { x.Owner = long(1025) }, "owner"},
-	})
+	table(t, example[*schemas.Takeover]("takeover"), validate[*schemas.Takeover],
+		map[string]row[*schemas.Takeover]{
+			"empty":      {func(x *schemas.Takeover) { proto.Reset(x) }, "history partitions"},
+			"no owner":   {func(x *schemas.Takeover) { x.Owner = "" }, ""},
+			"long owner": {func(x *schemas.Takeover) { x.Owner = long(1025) }, "owner"},
+		})
 }

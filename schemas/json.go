@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ToJSON writes a message for the edges (HTTP, files, people), with the names of the .proto files, on one line.
-// Equal messages are equal bytes.
+// ToJSON writes a message for the edges (HTTP, files, people), with the names of the .proto files, on one
+// line. Equal messages are equal bytes.
 func ToJSON(m proto.Message) ([]byte, error) {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {

@@ -29,7 +29,8 @@ func TestToJSON(t *testing.T) {
 	got, err := schemas.ToJSON(&schemas.Open{
 		Kind: schemas.AccountKind_ACCOUNT_KIND_DEPOSIT, Holder: "a  b", Funds: money(1),
 	})
-	const want = `{"kind":"ACCOUNT_KIND_DEPOSIT","holder":"a  b","funds":{"minor_units":"1","currency":"BRL"}}`
+	const want = `{"kind":"ACCOUNT_KIND_DEPOSIT","holder":"a  b",` +
+		`"funds":{"minor_units":"1","currency":"BRL"}}`
 	if err != nil || string(got) != want {
 		t.Errorf("ToJSON = %s, %v, want %s", got, err, want)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// AmountMax is the largest amount, and the largest balance, in minor units. Lua inside Redis counts in float64,
-// which is exact only up to here.
+// AmountMax is the largest amount, and the largest balance, in minor units. Lua inside Redis counts in
+// float64, which is exact only up to here.
 const AmountMax = 1<<53 - 1
 
 const integerDigitsMax = 16 // digits before the point: those of AmountMax without any after it
@@ -27,12 +27,14 @@ func ParseMoney(text, currency string) (*Money, error) {
 	case len(integer) > integerDigitsMax:
 		return nil, fmt.Errorf("amount has %d digits, must have at most %d", len(integer), integerDigitsMax)
 	case len(fraction) > exponent:
-		return nil, fmt.Errorf("amount has %d digits after the point, %s has %d", len(fraction), currency, exponent)
+		return nil, fmt.Errorf("amount has %d digits after the point, %s has %d",
+			len(fraction), currency, exponent)
 	}
 	minor, err := strconv.ParseUint(integer+fraction+strings.Repeat("0", exponent-len(fraction)), 10, 64)
 	switch {
 	case err != nil || minor > AmountMax:
-		return nil, fmt.Errorf("amount is too large, must be at most %s %s", FormatAmount(AmountMax, currency), currency)
+		return nil, fmt.Errorf("amount is too large, must be at most %s %s",
+			FormatAmount(AmountMax, currency), currency)
 	case minor == 0:
 		return nil, fmt.Errorf("amount is zero, must be at least %s %s", FormatAmount(1, currency), currency)
 	}

@@ -13,7 +13,8 @@ const (
 
 func (x *Movement) faults(c check) {
 	if len(x.GetContent()) > contentMax {
-		c.fault("content", "has %d bytes, must have at most %d: give a digest", len(x.GetContent()), contentMax)
+		c.fault("content", "has %d bytes, must have at most %d: give a digest", len(x.GetContent()),
+			contentMax)
 	}
 	if n := len(x.GetReference().GetTypeUrl()); n > typeURLMax {
 		c.fault("reference.type_url", "has %d bytes, must have at most %d", n, typeURLMax)

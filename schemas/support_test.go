@@ -33,7 +33,9 @@ const (
 // examples are valid messages: together they set every field there is.
 func examples() map[string]proto.Message {
 	all := map[string]proto.Message{
-		"invitation-bank":    invitation(&schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Bank{Bank: issuingBank}}),
+		"invitation-bank": invitation(&schemas.IssuingInformation{
+			Kind: &schemas.IssuingInformation_Bank{Bank: issuingBank},
+		}),
 		"invitation-account": confirmed(),
 		"invitation-contact": invitation(&schemas.IssuingInformation{
 			Kind: &schemas.IssuingInformation_Contact{Contact: "buyer@example.com"},
@@ -43,15 +45,18 @@ func examples() map[string]proto.Message {
 			InvitationId: invitationID(), ContentDigest: digest(1), Seller: seller, Reference: reference,
 			Reason: schemas.Reason_REASON_INVALID, Detail: "amount.currency is empty",
 		},
-		"notice":      notice(),
-		"receipt":     &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
-		"dead-letter": &schemas.DeadLetter{Topic: "invitations", Partition: 3, Offset: 1 << 40, Original: unreadable()},
-		"directory":   directory(),
-		"takeover":    &schemas.Takeover{History: schemas.DeriveID("history"), Partitions: 240, Owner: "ledger-0"},
+		"notice":  notice(),
+		"receipt": &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
+		"dead-letter": &schemas.DeadLetter{Topic: "invitations", Partition: 3, Offset: 1 << 40,
+			Original: unreadable()},
+		"directory": directory(),
+		"takeover": &schemas.Takeover{History: schemas.DeriveID("history"), Partitions: 240,
+			Owner: "ledger-0"},
 		"entry": &schemas.Entry{
 			Decision: &schemas.Decision{
 				Offset: 7, Outcome: schemas.Outcome_OUTCOME_DONE,
-				Changes: []*schemas.Change{{Table: "accounts", Field: "AVALBRSP/1", Value: "deposit BRL open 0 0 0 - -"}},
+				Changes: []*schemas.Change{{Table: "accounts", Field: "AVALBRSP/1",
+					Value: "deposit BRL open 0 0 0 - -"}},
 			},
 			Id: "m1", Movement: movements()["hold"],
 		},
@@ -94,7 +99,8 @@ func invitation(issuing *schemas.IssuingInformation) *schemas.Invitation {
 		Id: invitationID(), ReceivingBank: receivingBank, ReceivingAccount: receivingBank + "/0001-7",
 		Seller: seller, Reference: reference, Buyer: buyer, Amount: money(17720),
 		Funding: schemas.Funding_FUNDING_DEPOSIT, Issuing: issuing, Route: schemas.Route_ROUTE_VIA_SELLER,
-		AccountSource: schemas.AccountSource_ACCOUNT_SOURCE_ENTERED, Deadlines: deadlines(), DirectoryVersion: 3,
+		AccountSource: schemas.AccountSource_ACCOUNT_SOURCE_ENTERED, Deadlines: deadlines(),
+		DirectoryVersion: 3,
 	}
 }
 
@@ -122,7 +128,8 @@ func digest(b byte) []byte { return bytes.Repeat([]byte{b}, schemas.DigestSize) 
 
 func terms() *schemas.Terms {
 	return &schemas.Terms{
-		InvitationId: invitationID(), ContentDigest: digest(2), Seller: seller, Reference: reference, Buyer: buyer,
+		InvitationId: invitationID(), ContentDigest: digest(2), Seller: seller, Reference: reference,
+		Buyer:  buyer,
 		Amount: money(17720), Funding: schemas.Funding_FUNDING_CREDIT,
 		ReceivingBank: receivingBank, ReceivingAccount: receivingBank + "/0001-7",
 		IssuingBank: issuingBank, IssuingAccount: issuingBank + "/9.9",
@@ -168,7 +175,8 @@ func directory() *schemas.Directory {
 			SigningKeyId: "aval-2026",
 		},
 		{
-			Bank: issuingBank, Name: "Quay", Keys: []*schemas.PublicKey{{Id: "quay-2026", Ed25519: bytes.Repeat([]byte{3}, 32)}},
+			Bank: issuingBank, Name: "Quay",
+			Keys:         []*schemas.PublicKey{{Id: "quay-2026", Ed25519: bytes.Repeat([]byte{3}, 32)}},
 			SigningKeyId: "quay-2026",
 		},
 	}}
@@ -177,9 +185,10 @@ func directory() *schemas.Directory {
 func movements() map[string]*schemas.Movement {
 	movement := func() *schemas.Movement {
 		return &schemas.Movement{
-			Account:   issuingBank + "/9.9",
-			Reference: &anypb.Any{TypeUrl: "type.googleapis.com/aval.v1.Receipt", Value: []byte("\x0a\x02n1")},
-			Content:   digest(9),
+			Account: issuingBank + "/9.9",
+			Reference: &anypb.Any{TypeUrl: "type.googleapis.com/aval.v1.Receipt",
+				Value: []byte("\x0a\x02n1")},
+			Content: digest(9),
 		}
 	}
 	all := map[string]*schemas.Movement{}
@@ -217,10 +226,15 @@ func requests() map[string]*schemas.IssuanceRequest {
 		"request": {Terms: terms(), Verb: &schemas.IssuanceRequest_Request{
 			Request: &schemas.Request{Buyer: buyer, Account: issuingBank + "/9.9"},
 		}},
-		"decline":  {Terms: terms(), Verb: &schemas.IssuanceRequest_Decline{Decline: &schemas.Decline{Buyer: buyer}}},
-		"withdraw": {Terms: terms(), Verb: &schemas.IssuanceRequest_Withdraw{Withdraw: &schemas.Withdraw{Seller: seller}}},
-		"lapse":    {Terms: terms(), Verb: &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}}},
-		"tick":     {Verb: &schemas.IssuanceRequest_Tick{Tick: tick()}},
+		"decline": {
+			Terms: terms(), Verb: &schemas.IssuanceRequest_Decline{Decline: &schemas.Decline{Buyer: buyer}},
+		},
+		"withdraw": {
+			Terms: terms(),
+			Verb:  &schemas.IssuanceRequest_Withdraw{Withdraw: &schemas.Withdraw{Seller: seller}},
+		},
+		"lapse": {Terms: terms(), Verb: &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}}},
+		"tick":  {Verb: &schemas.IssuanceRequest_Tick{Tick: tick()}},
 	}
 }
 

@@ -112,17 +112,20 @@ func Topics() []Topic {
 		{
 			Name: TopicEntries, Body: "Entry", Key: "none", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
-			Owner: "ledger", Readers: []string{"ledger", "routing", "certificate", "register", "deadletter", "audit"},
+			Owner:   "ledger",
+			Readers: []string{"ledger", "routing", "certificate", "register", "deadletter", "audit"},
 		},
 		{
-			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none", Kind: KindCommand,
+			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none",
+			Kind:      KindCommand,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesCommand,
 			Owner: "request", Readers: []string{"request"},
 		},
 		{
 			Name: TopicPreIssues, Body: "PreIssue", Key: "none", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
-			Owner: "request", Readers: []string{"request", "relay", "funding", "register", "deadletter", "audit"},
+			Owner:   "request",
+			Readers: []string{"request", "relay", "funding", "register", "deadletter", "audit"},
 		},
 		{
 			Name: TopicCertificates, Body: "Certificate", Key: "invitation", Kind: KindFollow,
@@ -162,7 +165,7 @@ func Topics() []Topic {
 // TopicsTable renders the registry as a Markdown table, for documents.
 func TopicsTable() string {
 	var b strings.Builder
-	b.WriteString("| topic | carries | key | kind | partitions | retention | largest record | owner | readers |\n")
+	b.WriteString("| topic | carries | key | kind | partitions | retention | largest | owner | readers |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for _, t := range Topics() {
 		partitions, retention := "N", "for ever"

@@ -49,7 +49,8 @@ func TestTopicConfig(t *testing.T) {
 		t.Errorf("Config() of entries = %v", got)
 	}
 	movements, ok := schemas.TopicOf(schemas.TopicMovements)
-	if got := movements.Config(); !ok || got["retention.ms"] != "2592000000" || got["max.message.bytes"] != "262144" {
+	if got := movements.Config(); !ok || got["retention.ms"] != "2592000000" ||
+		got["max.message.bytes"] != "262144" {
 		t.Errorf("Config() of movements = %v", got)
 	}
 	if topic, ok := schemas.TopicOf("aval.entries"); ok {
@@ -69,8 +70,8 @@ func TestTopicsTable(t *testing.T) {
 			t.Errorf("%q has not %d columns", line, columns-1)
 		}
 	}
-	const want = "| certificates | Certificate | invitation | follow | N | for ever | 1024 KiB | certificate | " +
-		"register, audit, integrators |"
+	const want = "| certificates | Certificate | invitation | follow | N | for ever | 1024 KiB | " +
+		"certificate | register, audit, integrators |"
 	if !strings.Contains(schemas.TopicsTable(), want) {
 		t.Errorf("the table is\n%swant in it\n%s", schemas.TopicsTable(), want)
 	}

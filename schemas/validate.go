@@ -33,8 +33,8 @@ const (
 
 // Validate reports every fault of a message at once: errors.Join of Faults. FaultsOf takes them apart.
 //
-// Journals are read for ever: a rule here may be loosened, never tightened. Of an invitation it asks only what
-// is needed to answer it; see InvitationFaults.
+// Journals are read for ever: a rule here may be loosened, never tightened. Of an invitation it asks only
+// what is needed to answer it; see InvitationFaults.
 func Validate(m proto.Message) error {
 	if isNil(m) {
 		return Fault{"message", "is missing"}

@@ -70,16 +70,25 @@ func TestInvitation(t *testing.T) {
 		}, ""},
 		"text that is not UTF-8": {func(x *schemas.Invitation) { x.Buyer = "\xff" }, "buyer"},
 		"no amount":              {func(x *schemas.Invitation) { x.Amount = nil }, "amount"},
-		"amount of zero":         {func(x *schemas.Invitation) { x.Amount.MinorUnits = 0 }, "amount.minor_units"},
-		"amount below zero":      {func(x *schemas.Invitation) { x.Amount.MinorUnits = -1 }, "amount.minor_units"},
-		"the largest amount":     {func(x *schemas.Invitation) { x.Amount.MinorUnits = 1<<53 - 1 }, ""},
-		"too large an amount":    {func(x *schemas.Invitation) { x.Amount.MinorUnits = 1 << 53 }, "amount.minor_units"},
-		"unknown currency":       {func(x *schemas.Invitation) { x.Amount.Currency = "XAU" }, "amount.currency"},
+		"amount of zero": {
+			func(x *schemas.Invitation) { x.Amount.MinorUnits = 0 }, "amount.minor_units",
+		},
+		"amount below zero": {
+			func(x *schemas.Invitation) { x.Amount.MinorUnits = -1 }, "amount.minor_units",
+		},
+		"the largest amount": {func(x *schemas.Invitation) { x.Amount.MinorUnits = 1<<53 - 1 }, ""},
+		"too large an amount": {
+			func(x *schemas.Invitation) { x.Amount.MinorUnits = 1 << 53 }, "amount.minor_units",
+		},
+		"unknown currency": {
+			func(x *schemas.Invitation) { x.Amount.Currency = "XAU" }, "amount.currency",
+		},
 		"unknown enums": {func(x *schemas.Invitation) {
 			x.Funding, x.Route, x.AccountSource = 9, -1, 3
 		}, "account_source funding route"},
 		"what a refusal can answer": {func(x *schemas.Invitation) {
-			x.ReceivingBank, x.ReceivingAccount, x.Issuing, x.Deadlines, x.DirectoryVersion = "", "?", nil, nil, 0
+			x.ReceivingBank, x.ReceivingAccount, x.Issuing, x.Deadlines, x.DirectoryVersion = "", "?", nil,
+				nil, 0
 			x.Funding, x.Route, x.AccountSource = 0, 0, 0
 		}, ""},
 	})
@@ -101,22 +110,47 @@ func TestInvitationFaults(t *testing.T) {
 		"nothing wrong": {func(*schemas.Invitation) {}, ""},
 		"empty": {
 			func(x *schemas.Invitation) { proto.Reset(x) },
-			"account_source amount buyer directory_version funding id id issuing receiving_account receiving_bank " +
-				"reference route seller",
+			"account_source amount buyer directory_version funding id id issuing receiving_account " +
+				"receiving_bank reference route seller",
 		},
-		"another id":      {func(x *schemas.Invitation) { x.Id = "i1" }, "id"},
-		"another's bank":  {func(x *schemas.Invitation) { x.ReceivingAccount = issuingBank + "/1" }, "receiving_account"},
-		"account unset":   {func(x *schemas.Invitation) { x.ReceivingAccount = "" }, "receiving_account"},
-		"no number":       {func(x *schemas.Invitation) { x.ReceivingAccount = receivingBank }, "receiving_account"},
-		"enums unset":     {func(x *schemas.Invitation) { x.Funding, x.Route, x.AccountSource = 0, 0, 0 }, "account_source funding route"},
+		"another id": {func(x *schemas.Invitation) { x.Id = "i1" }, "id"},
+		"another's bank": {
+			func(x *schemas.Invitation) { x.ReceivingAccount = issuingBank + "/1" }, "receiving_account",
+		},
+		"account unset": {func(x *schemas.Invitation) { x.ReceivingAccount = "" }, "receiving_account"},
+		"no number": {
+			func(x *schemas.Invitation) { x.ReceivingAccount = receivingBank }, "receiving_account",
+		},
+		"enums unset": {
+			func(x *schemas.Invitation) { x.Funding, x.Route, x.AccountSource = 0, 0, 0 },
+			"account_source funding route",
+		},
 		"no issuing":      {func(x *schemas.Invitation) { x.Issuing = nil }, "issuing"},
 		"issuing of none": {func(x *schemas.Invitation) { x.Issuing.Kind = nil }, "issuing"},
-		"odd account":     {func(x *schemas.Invitation) { x.Issuing = issuingAccount("1") }, "issuing.account"},
-		"no deadlines":    {func(x *schemas.Invitation) { x.Deadlines = nil }, ""},
-		"odd bank":        {func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Bank{Bank: "QUAY"}) }, "issuing.bank"},
-		"empty contact":   {func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Contact{}) }, "issuing.contact"},
-		"contact of 256":  {func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Contact{Contact: long(256)}) }, ""},
-		"contact of 257":  {func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Contact{Contact: long(257)}) }, "issuing.contact"},
+		"odd account": {
+			func(x *schemas.Invitation) { x.Issuing = issuingAccount("1") }, "issuing.account",
+		},
+		"no deadlines": {func(x *schemas.Invitation) { x.Deadlines = nil }, ""},
+		"odd bank": {
+			func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Bank{Bank: "QUAY"}) },
+			"issuing.bank",
+		},
+		"empty contact": {
+			func(x *schemas.Invitation) { issuingOther(x, &schemas.IssuingInformation_Contact{}) },
+			"issuing.contact",
+		},
+		"contact of 256": {
+			func(x *schemas.Invitation) {
+				issuingOther(x,
+					&schemas.IssuingInformation_Contact{Contact: long(256)})
+			}, "",
+		},
+		"contact of 257": {
+			func(x *schemas.Invitation) {
+				issuingOther(x,
+					&schemas.IssuingInformation_Contact{Contact: long(257)})
+			}, "issuing.contact",
+		},
 		"confirmed bank": {func(x *schemas.Invitation) {
 			x.Issuing.Kind = &schemas.IssuingInformation_Bank{Bank: issuingBank}
 		}, "issuing"},
@@ -165,11 +199,13 @@ func TestTerms(t *testing.T) {
 		"nothing wrong": {func(*schemas.Terms) {}, ""},
 		"empty": {
 			func(x *schemas.Terms) { proto.Reset(x) },
-			"account_source amount buyer content_digest directory_version funding invitation_id issuing_bank key_id " +
-				"receiving_account receiving_bank reference route seller",
+			"account_source amount buyer content_digest directory_version funding invitation_id issuing_bank " +
+				"key_id receiving_account receiving_bank reference route seller",
 		},
-		"short digest":   {func(x *schemas.Terms) { x.ContentDigest = digest(1)[1:] }, "content_digest"},
-		"long digest":    {func(x *schemas.Terms) { x.ContentDigest = append(digest(1), 1) }, "content_digest"},
+		"short digest": {func(x *schemas.Terms) { x.ContentDigest = digest(1)[1:] }, "content_digest"},
+		"long digest": {
+			func(x *schemas.Terms) { x.ContentDigest = append(digest(1), 1) }, "content_digest",
+		},
 		"another's bank": {func(x *schemas.Terms) { x.ReceivingBank = issuingBank }, "receiving_account"},
 		"another issuing bank": {
 			func(x *schemas.Terms) { x.IssuingBank = receivingBank }, "issuing_account",
@@ -193,42 +229,74 @@ func TestMovement(t *testing.T) {
 	type rows = map[string]row[*schemas.Movement]
 	for name, r := range map[string]rows{
 		"block": {
-			"no account":     {func(x *schemas.Movement) { x.Account = "" }, "account"},
-			"no verb":        {func(x *schemas.Movement) { x.Verb = nil }, "verb"},
-			"empty":          {func(x *schemas.Movement) { proto.Reset(x) }, "account verb"},
-			"internal":       {func(x *schemas.Movement) { x.Account = "genesis/BRL" }, "account"},
-			"long content":   {func(x *schemas.Movement) { x.Content = make([]byte, 257) }, "content"},
-			"no reference":   {func(x *schemas.Movement) { x.Reference, x.Content = nil, nil }, ""},
-			"long reference": {func(x *schemas.Movement) { x.Reference.TypeUrl = long(257) }, "reference.type_url"},
+			"no account":   {func(x *schemas.Movement) { x.Account = "" }, "account"},
+			"no verb":      {func(x *schemas.Movement) { x.Verb = nil }, "verb"},
+			"empty":        {func(x *schemas.Movement) { proto.Reset(x) }, "account verb"},
+			"internal":     {func(x *schemas.Movement) { x.Account = "genesis/BRL" }, "account"},
+			"long content": {func(x *schemas.Movement) { x.Content = make([]byte, 257) }, "content"},
+			"no reference": {func(x *schemas.Movement) { x.Reference, x.Content = nil, nil }, ""},
+			"long reference": {
+				func(x *schemas.Movement) { x.Reference.TypeUrl = long(257) }, "reference.type_url",
+			},
 		},
 		"open": {
-			"empty":     {func(x *schemas.Movement) { proto.Reset(x.GetOpen()) }, "open.funds open.holder open.kind"},
-			"nil":       {func(x *schemas.Movement) { x.Verb = &schemas.Movement_Open{} }, "open.funds open.holder open.kind"},
-			"internal":  {func(x *schemas.Movement) { x.GetOpen().Kind = 3 }, "open.kind"},
-			"unknown":   {func(x *schemas.Movement) { x.GetOpen().Kind = 4 }, "open.kind"},
-			"of a debt": {func(x *schemas.Movement) { x.GetOpen().Funds.MinorUnits = -1 }, "open.funds.minor_units"},
+			"empty": {
+				func(x *schemas.Movement) { proto.Reset(x.GetOpen()) }, "open.funds open.holder open.kind",
+			},
+			"nil": {
+				func(x *schemas.Movement) { x.Verb = &schemas.Movement_Open{} },
+				"open.funds open.holder open.kind",
+			},
+			"internal": {func(x *schemas.Movement) { x.GetOpen().Kind = 3 }, "open.kind"},
+			"unknown":  {func(x *schemas.Movement) { x.GetOpen().Kind = 4 }, "open.kind"},
+			"of a debt": {
+				func(x *schemas.Movement) { x.GetOpen().Funds.MinorUnits = -1 }, "open.funds.minor_units",
+			},
 		},
-		"credit": {"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCredit()) }, "credit.amount credit.contra"}},
+		"credit": {
+			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCredit()) },
+				"credit.amount credit.contra"},
+		},
 		"debit": {
-			"empty":   {func(x *schemas.Movement) { proto.Reset(x.GetDebit()) }, "debit.amount debit.contra"},
-			"of zero": {func(x *schemas.Movement) { x.GetDebit().Amount.MinorUnits = 0 }, "debit.amount.minor_units"},
+			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetDebit()) }, "debit.amount debit.contra"},
+			"of zero": {
+				func(x *schemas.Movement) { x.GetDebit().Amount.MinorUnits = 0 }, "debit.amount.minor_units",
+			},
 		},
-		"vouch": {"empty": {func(x *schemas.Movement) { proto.Reset(x.GetVouch()) }, "vouch.currency vouch.holder"}},
+		"vouch": {
+			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetVouch()) }, "vouch.currency vouch.holder"},
+		},
 		"hold": {
-			"empty":    {func(x *schemas.Movement) { proto.Reset(x.GetHold()) }, "hold.amount hold.holder hold.kind"},
-			"of zero":  {func(x *schemas.Movement) { x.GetHold().Amount.MinorUnits = 0 }, "hold.amount.minor_units"},
+			"empty": {
+				func(x *schemas.Movement) { proto.Reset(x.GetHold()) }, "hold.amount hold.holder hold.kind",
+			},
+			"of zero": {
+				func(x *schemas.Movement) { x.GetHold().Amount.MinorUnits = 0 }, "hold.amount.minor_units",
+			},
 			"internal": {func(x *schemas.Movement) { x.GetHold().Kind = 3 }, "hold.kind"},
 		},
-		"capture": {"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCapture()) }, "capture.amount capture.hold"}},
+		"capture": {
+			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCapture()) },
+				"capture.amount capture.hold"},
+		},
 		"release": {"empty": {func(x *schemas.Movement) { proto.Reset(x.GetRelease()) }, "release.hold"}},
 		"tick": {
-			"account":        {func(x *schemas.Movement) { x.Account = receivingBank + "/1" }, "account"},
-			"no retention":   {func(x *schemas.Movement) { x.GetTick().Retention = nil }, "tick.retention"},
-			"retention of 0": {func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(0) }, "tick.retention"},
-			"below zero":     {func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(-1e9) }, "tick.retention"},
-			"less than 1 ms": {func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(1e6 - 1) }, "tick.retention"},
-			"1 ms":           {func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(1e6) }, ""},
-			"no duration":    {func(x *schemas.Movement) { x.GetTick().Retention.Nanos = 1e9 }, "tick.retention"},
+			"account":      {func(x *schemas.Movement) { x.Account = receivingBank + "/1" }, "account"},
+			"no retention": {func(x *schemas.Movement) { x.GetTick().Retention = nil }, "tick.retention"},
+			"retention of 0": {
+				func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(0) }, "tick.retention",
+			},
+			"below zero": {
+				func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(-1e9) }, "tick.retention",
+			},
+			"less than 1 ms": {
+				func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(1e6 - 1) },
+				"tick.retention",
+			},
+			"1 ms": {func(x *schemas.Movement) { x.GetTick().Retention = durationpb.New(1e6) }, ""},
+			"no duration": {
+				func(x *schemas.Movement) { x.GetTick().Retention.Nanos = 1e9 }, "tick.retention",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +361,8 @@ func TestFaultsOf(t *testing.T) {
 	t.Parallel()
 	one := schemas.Fault{Field: "a", Problem: "is b"}
 	joined := errors.Join(one, errors.New("else"), errors.Join(one))
-	if got := schemas.FaultsOf(fmt.Errorf("read line 1: %w", joined)); len(got) != 2 || got[0] != one || got[1] != one {
+	if got := schemas.FaultsOf(fmt.Errorf("read line 1: %w", joined)); len(got) != 2 || got[0] != one ||
+		got[1] != one {
 		t.Errorf("FaultsOf = %v", got)
 	}
 	if got := schemas.FaultsOf(nil); got != nil {
@@ -309,7 +378,8 @@ func TestFaultsOf(t *testing.T) {
 
 func TestShorten(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd", "abcé": "abc", "a\xff\xffb": "a\uFFFD"} {
+	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd", "abcé": "abc",
+		"a\xff\xffb": "a\uFFFD"} {
 		if got := schemas.Shorten(text, 4); got != want {
 			t.Errorf("Shorten(%q, 4) = %q, want %q", text, got, want)
 		}
