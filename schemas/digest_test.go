@@ -149,7 +149,8 @@ func TestDigestPartsNeighbours(t *testing.T) {
 	}
 	account := &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Account{Account: "x"}}
 	contact := &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Contact{Contact: "x"}}
-	byAccount, byContact := schemas.ContentDigest(invitation(account)), schemas.ContentDigest(invitation(contact))
+	byAccount := schemas.ContentDigest(invitation(account))
+	byContact := schemas.ContentDigest(invitation(contact))
 	if string(byAccount) == string(byContact) {
 		t.Error("an account is digested as a contact")
 	}

@@ -199,8 +199,8 @@ func TestTerms(t *testing.T) {
 		"nothing wrong": {func(*schemas.Terms) {}, ""},
 		"empty": {
 			func(x *schemas.Terms) { proto.Reset(x) },
-			"account_source amount buyer content_digest directory_version funding invitation_id issuing_bank " +
-				"key_id receiving_account receiving_bank reference route seller",
+			"account_source amount buyer content_digest directory_version funding invitation_id " +
+				"issuing_bank key_id receiving_account receiving_bank reference route seller",
 		},
 		"short digest": {func(x *schemas.Terms) { x.ContentDigest = digest(1)[1:] }, "content_digest"},
 		"long digest": {
