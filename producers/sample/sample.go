@@ -77,12 +77,12 @@ func (g *generator) order(n int) batch.Row {
 		BuyerID:     g.odd("buyer", g.rand.IntN(buyers)),
 		Currency:    pick(g, "BRL", "BRL", "BRL", "BRL", "EUR", "USD", "JPY", "KWD"),
 		PaymentType: pick(g, "credit_card", "credit_card", "boleto", "voucher", "debit_card", ""),
-		OrderStatus: pick(g, "delivered", "delivered", "delivered", "shipped", "invoiced", "canceled", "unavailable",
-			""),
+		OrderStatus: pick(g, "delivered", "delivered", "delivered", "shipped", "invoiced", "canceled",
+			"unavailable", ""),
 	}
 	if g.rand.IntN(10) == 0 {
-		odd := pick(g, `a "quoted"`, "comma, and", "two\r\nlines", "two\nlines", "two\rlines", "заказ", "注文",
-			" spaced ")
+		odd := pick(g, `a "quoted"`, "comma, and", "two\r\nlines", "two\nlines", "two\rlines", "заказ",
+			"注文", " spaced ")
 		row.OrderID = odd + " " + row.OrderID
 	}
 	exponent, _ := schemas.Exponent(row.Currency)
