@@ -44,8 +44,8 @@ type Shard struct {
 
 // Command is a message of the command topic.
 type Command struct {
-	Key string
 	schemas.Message
+	Key string // in place of the message's own, where it is set
 }
 
 // New takes over the empty shard of a fresh namespace in the Redis at the address.
@@ -85,9 +85,12 @@ func (s *Shard) Decide(commands ...Command) []pipeline.In {
 	s.t.Helper()
 	batch := &pipeline.Batch{Topic: s.book.Commands()}
 	for _, c := range commands {
-		record, err := pipeline.Encode(s.book.Commands(), c.Key, c.Message)
+		record, err := pipeline.Encode(s.book.Commands(), c.Message)
 		if err != nil {
 			s.t.Fatal(err)
+		}
+		if c.Key != "" {
+			record.Key = []byte(c.Key)
 		}
 		batch.Records = append(batch.Records, record)
 	}
