@@ -1,0 +1,212 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+	"github.com/segmentio/kafka-go/protocol/offsetfetch"
+
+	"github.com/aval-systems/aval/pipeline"
+)
+
+// commitPause is the least time between two commits of a member.
+const commitPause = time.Second
+
+// committer commits marks behind the work, and only those of partitions that the generation gives the member.
+type committer struct {
+	c     *Client
+	group coordinatorKey
+	topic string
+
+	turn chan struct{} // held during a commit
+
+	mu         sync.Mutex
+	generation int32 // below zero while there is none
+	member     string
+	held       map[int]bool
+	waiting    map[int]pipeline.Mark
+	committed  map[int]pipeline.Mark
+}
+
+func newCommitter(c *Client, group, topic string) *committer {
+	return &committer{
+		c: c, group: coordinatorKey{key: c.wire(group), kind: groupKind}, topic: topic,
+		turn: make(chan struct{}, 1), generation: -1,
+		waiting: map[int]pipeline.Mark{}, committed: map[int]pipeline.Mark{},
+	}
+}
+
+// begin starts a generation. What waits of partitions that it takes away is dropped.
+func (m *committer) begin(generation int32, member string, held map[int]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.generation, m.member, m.held = generation, member, held
+	gone := func(p int, _ pipeline.Mark) bool { return !held[p] }
+	maps.DeleteFunc(m.waiting, gone)
+	maps.DeleteFunc(m.committed, gone)
+}
+
+// end stops committing until the next generation.
+func (m *committer) end(generation int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.generation == generation {
+		m.generation = -1
+	}
+}
+
+// note takes a mark to commit in time.
+func (m *committer) note(partition int, mark pipeline.Mark) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.committed[partition] == mark {
+		delete(m.waiting, partition)
+		return
+	}
+	m.waiting[partition] = mark
+}
+
+func (m *committer) run(ctx context.Context) {
+	ticker := time.NewTicker(commitPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			m.flush(ctx)
+		}
+	}
+}
+
+// flush commits what waits. What fails waits on.
+func (m *committer) flush(ctx context.Context) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return
+	}
+	m.mu.Lock()
+	generation, member := m.generation, m.member
+	marks := map[int]pipeline.Mark{}
+	if generation >= 0 {
+		for p, mark := range m.waiting {
+			if m.held[p] {
+				marks[p] = mark
+			}
+		}
+	}
+	m.mu.Unlock()
+	if len(marks) == 0 {
+		return
+	}
+	codes, err := m.send(ctx, generation, member, marks)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for p, mark := range marks {
+		failure := err
+		if err == nil {
+			failure = codes[p]
+		}
+		switch {
+		case failure == nil:
+			m.committed[p] = mark
+			if m.waiting[p] == mark {
+				delete(m.waiting, p)
+			}
+		case ctx.Err() != nil, retriable(failure), rebalancing(failure):
+			// It is no fault, and waits for the next turn.
+		default:
+			m.c.log.ErrorContext(ctx, "a mark cannot be committed", "group", m.c.plain(m.group.key), "topic", m.topic,
+				"partition", p, "offset", mark.Offset, "error", failure)
+			if m.waiting[p] == mark {
+				delete(m.waiting, p)
+			}
+		}
+	}
+}
+
+// rebalancing says that the generation is not the group's any more.
+func rebalancing(err error) bool {
+	return errors.Is(err, kafkago.IllegalGeneration) || errors.Is(err, kafkago.UnknownMemberId) ||
+		errors.Is(err, kafkago.RebalanceInProgress)
+}
+
+func (m *committer) send(
+	ctx context.Context, generation int32, member string, marks map[int]pipeline.Mark,
+) (map[int]error, error) {
+	topic := offsetcommit.RequestTopic{Name: m.c.wire(m.topic)}
+	for _, p := range slices.Sorted(maps.Keys(marks)) {
+		topic.Partitions = append(topic.Partitions, offsetcommit.RequestPartition{
+			PartitionIndex: int32(p), CommittedOffset: marks[p].Offset, CommittedLeaderEpoch: -1, //nolint:gosec // few
+			CommittedMetadata: marks[p].Metadata,
+		})
+	}
+	answer, err := m.c.cluster.askCoordinator(ctx, m.group, &offsetcommit.Request{
+		GroupID: m.group.key, GenerationID: generation, MemberID: member, RetentionTimeMs: -1,
+		Topics: []offsetcommit.RequestTopic{topic},
+	})
+	if err != nil {
+		return nil, err
+	}
+	response, ok := answer.(*offsetcommit.Response)
+	if !ok || len(response.Topics) != 1 {
+		return nil, errWire
+	}
+	codes := map[int]error{}
+	for p := range marks {
+		codes[p] = errWire
+	}
+	for _, p := range response.Topics[0].Partitions {
+		err := asError(p.ErrorCode)
+		codes[int(p.PartitionIndex)] = err
+		if err != nil && moved(err) {
+			m.c.cluster.forget(m.group)
+		}
+	}
+	return codes, nil
+}
+
+// fetch returns the committed marks of the partitions; the offset of one that has none is below zero.
+func (m *committer) fetch(ctx context.Context, partitions []int) (map[int]pipeline.Mark, error) {
+	topic := offsetfetch.RequestTopic{Name: m.c.wire(m.topic)}
+	for _, p := range partitions {
+		topic.PartitionIndexes = append(topic.PartitionIndexes, int32(p)) //nolint:gosec // few
+	}
+	marks := map[int]pipeline.Mark{}
+	err := m.c.retry(ctx, "read committed marks of "+m.c.plain(m.group.key), func(ctx context.Context) error {
+		answer, err := m.c.cluster.askCoordinator(ctx, m.group, &offsetfetch.Request{
+			GroupID: m.group.key, Topics: []offsetfetch.RequestTopic{topic},
+		})
+		if err != nil {
+			return err
+		}
+		response, ok := answer.(*offsetfetch.Response)
+		if !ok {
+			return errWire
+		}
+		err = asError(response.ErrorCode)
+		for _, t := range response.Topics {
+			for _, p := range t.Partitions {
+				err = errors.Join(err, asError(p.ErrorCode))
+				marks[int(p.PartitionIndex)] = pipeline.Mark{Offset: p.CommittedOffset, Metadata: p.Metadata}
+			}
+		}
+		if err != nil && moved(err) {
+			m.c.cluster.forget(m.group)
+		}
+		if err == nil && len(marks) < len(partitions) {
+			err = fmt.Errorf("%w: it lacks partitions", errWire)
+		}
+		return err
+	})
+	return marks, err
+}

@@ -1,0 +1,314 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+const (
+	fetchWait      = 250 * time.Millisecond // a long poll
+	fetchWaitShort = 20 * time.Millisecond  // while a partition is left out, so that it need not wait for the rest
+	// fetchPause lets records gather before a broker is asked again, after an answer that brought little: a
+	// request costs the broker as much as some hundred records.
+	fetchPause  = 2 * time.Millisecond
+	fetchLittle = 64 << 10
+)
+
+var errOutOfRange = errors.New("the offset is not there")
+
+// fetcher reads many partitions at a time: one long poll for each leader, over all its partitions that have room.
+type fetcher struct {
+	c    *Client
+	kick chan struct{}
+
+	mu      sync.Mutex
+	cursors []*cursor
+	turn    int // where the next request begins: brokers fill their answers in the order of the request
+	polls   map[int32]int
+	rest    map[int32]time.Time
+	asking  bool
+}
+
+// cursor is a partition that is being read, and what waits to be taken from it.
+type cursor struct {
+	place
+	signal chan struct{} // has room for one: something is there to take
+	room   int           // bytes; nothing is fetched while more wait
+
+	// Guarded by the fetcher's mutex.
+	next     int64 // what to fetch
+	chunks   []chunk
+	bytes    int
+	fault    error
+	polled   bool
+	fresh    bool
+	gone     bool
+	attempts int
+	due      time.Time
+}
+
+func newFetcher(c *Client) *fetcher {
+	return &fetcher{c: c, kick: make(chan struct{}, 1), polls: map[int32]int{}, rest: map[int32]time.Time{}}
+}
+
+// add begins to read a partition. The signal may be shared by cursors.
+func (f *fetcher) add(at place, from int64, room int, signal chan struct{}) *cursor {
+	c := &cursor{place: at, signal: signal, room: room, next: from, fresh: true}
+	f.mu.Lock()
+	// Cursors of a topic stand together: a request names a topic once.
+	i := len(f.cursors)
+	for j, other := range f.cursors {
+		if other.topic == at.topic {
+			i = j + 1
+		}
+	}
+	f.cursors = append(f.cursors, nil)
+	copy(f.cursors[i+1:], f.cursors[i:])
+	f.cursors[i] = c
+	f.mu.Unlock()
+	f.wake()
+	return c
+}
+
+// remove ends reading; what was not taken is dropped.
+func (f *fetcher) remove(c *cursor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.gone, c.chunks, c.bytes = true, nil, 0
+	for i, other := range f.cursors {
+		if other == c {
+			f.cursors = append(f.cursors[:i], f.cursors[i+1:]...)
+			break
+		}
+	}
+}
+
+// take returns whole record batches that wait, of that many bytes about and at least one if there is one, or why
+// there will be none.
+func (f *fetcher) take(c *cursor, most int) ([]chunk, error) {
+	f.mu.Lock()
+	size, n := 0, 0
+	for n < len(c.chunks) && (n == 0 || size+len(c.chunks[n].raw) <= most) {
+		size += len(c.chunks[n].raw)
+		n++
+	}
+	taken := c.chunks[:n:n]
+	if c.chunks = c.chunks[n:]; len(c.chunks) == 0 {
+		c.chunks = nil
+	}
+	full := c.bytes >= c.room
+	c.bytes -= size
+	roomy := full && c.bytes < c.room
+	var err error
+	if n == 0 {
+		err = c.fault
+	}
+	f.mu.Unlock()
+	if roomy {
+		f.wake()
+	}
+	return taken, err
+}
+
+func (f *fetcher) wake() {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run fetches until ctx ends.
+func (f *fetcher) run(ctx context.Context) {
+	var polls sync.WaitGroup
+	defer polls.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.kick:
+		case <-timer.C:
+		}
+		if wait, ok := f.dispatch(ctx, &polls); ok {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// poll is a request to a broker.
+type poll struct {
+	broker  int32
+	address string
+	wait    time.Duration
+	cursors []*cursor
+	wants   []want
+}
+
+// dispatch begins the polls that are due, and says when time alone will make another so.
+func (f *fetcher) dispatch(ctx context.Context, polls *sync.WaitGroup) (time.Duration, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	var next time.Time
+	later := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	ready := map[int32]*poll{}
+	for i := range f.cursors {
+		c := f.cursors[(i+f.turn)%len(f.cursors)]
+		if c.polled || c.fault != nil {
+			continue
+		}
+		if c.due.After(now) {
+			later(c.due)
+			continue
+		}
+		id, address, err := f.c.cluster.leader(c.place)
+		if err != nil {
+			f.failed(ctx, c, err, polls)
+			later(c.due)
+			continue
+		}
+		p := ready[id]
+		if p == nil {
+			p = &poll{broker: id, address: address, wait: fetchWait}
+			ready[id] = p
+		}
+		switch {
+		case c.bytes >= c.room:
+			p.wait = fetchWaitShort
+		case f.polls[id] == 0 || f.polls[id] == 1 && c.fresh: // who is new does not wait for the others' poll
+			p.cursors = append(p.cursors, c)
+		}
+	}
+	for id, p := range ready {
+		if len(p.cursors) == 0 {
+			continue
+		}
+		if rest := f.rest[id]; rest.After(now) {
+			later(rest)
+			continue
+		}
+		f.begin(ctx, p, polls)
+	}
+	f.turn++
+	return max(time.Until(next), 0), !next.IsZero()
+}
+
+// begin starts a poll. The mutex is held.
+func (f *fetcher) begin(ctx context.Context, p *poll, polls *sync.WaitGroup) {
+	f.polls[p.broker]++
+	for _, c := range p.cursors {
+		c.polled, c.fresh = true, false
+		p.wants = append(p.wants, want{place: c.place, from: c.next, bytes: c.room})
+	}
+	polls.Go(func() {
+		answers, size, err := f.c.fetch(ctx, p.address, p.wait, p.wants)
+		f.end(ctx, p, answers, size, err, polls)
+		f.wake()
+	})
+}
+
+// end takes in what a poll brought.
+func (f *fetcher) end(ctx context.Context, p *poll, answers []got, size int, err error, polls *sync.WaitGroup) {
+	brought := make(map[place]got, len(answers))
+	for _, g := range answers {
+		if len(g.set)*2 < size { // not to hold the whole answer for a part of it
+			g.set = bytes.Clone(g.set)
+		}
+		brought[g.place] = g
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.polls[p.broker]--
+	if err == nil && size < fetchLittle {
+		f.rest[p.broker] = time.Now().Add(fetchPause)
+	}
+	for _, c := range p.cursors {
+		c.polled = false
+		if c.gone || ctx.Err() != nil {
+			continue
+		}
+		g, ok := brought[c.place]
+		switch {
+		case err != nil:
+			f.failed(ctx, c, err, polls)
+		case !ok:
+			f.failed(ctx, c, errWire, polls)
+		case g.code != 0:
+			f.failed(ctx, c, asError(g.code), polls)
+		default:
+			f.fill(ctx, c, g, polls)
+		}
+	}
+}
+
+// fill puts what was fetched behind what waits.
+func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGroup) {
+	chunks, err := split(g.set)
+	was := len(c.chunks)
+	for _, k := range chunks {
+		if k.next > c.next {
+			c.chunks = append(c.chunks, k)
+			c.bytes += len(k.raw)
+			c.next = k.next
+		}
+	}
+	if len(c.chunks) > was {
+		tell(c.signal)
+	}
+	if err != nil {
+		f.failed(ctx, c, err, polls)
+		return
+	}
+	if c.attempts > attemptsQuiet {
+		f.c.log.InfoContext(ctx, "a partition can be read again", "topic", f.c.plain(c.topic), "partition", c.partition)
+	}
+	c.attempts = 0
+}
+
+// attemptsQuiet is how often something is tried before it is said that it does not work.
+const attemptsQuiet = 5
+
+// failed makes the cursor wait, and whoever reads it know what does not pass. The mutex is held.
+func (f *fetcher) failed(ctx context.Context, c *cursor, err error, polls *sync.WaitGroup) {
+	if errors.Is(err, kafkago.OffsetOutOfRange) {
+		c.fault = errOutOfRange
+		tell(c.signal)
+		return
+	}
+	c.due = time.Now().Add(backoff(c.attempts, retryFirst, retryMost))
+	if c.attempts++; c.attempts == attemptsQuiet+1 {
+		f.c.log.WarnContext(ctx, "a partition cannot be read; it is tried until it can",
+			"topic", f.c.plain(c.topic), "partition", c.partition, "error", err)
+	}
+	if !moved(err) || f.asking {
+		return
+	}
+	f.asking = true
+	version := f.c.cluster.known()
+	polls.Go(func() {
+		if err := f.c.cluster.refresh(ctx, version); err != nil {
+			sleep(ctx, refreshPause)
+		}
+		f.mu.Lock()
+		f.asking = false
+		f.mu.Unlock()
+		f.wake()
+	})
+}
+
+func tell(signal chan struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,314 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/aval-systems/aval/pipeline"
+)
+
+const (
+	heartbeatInterval = 500 * time.Millisecond // a rebalance is noticed at a heartbeat
+	rebalanceTimeout  = 10 * time.Second
+	joinBackoff       = 250 * time.Millisecond
+	leaveTimeout      = 3 * time.Second // then the connections are cut
+	finalCommit       = 2 * time.Second
+)
+
+// subscription is a member of a group for one topic. Its shards outlive the group's generations: a partition that
+// is assigned again to the process that holds it just goes on.
+type subscription struct {
+	c       *Client
+	config  pipeline.SubscriberConfig
+	topic   string
+	single  bool
+	ctx     context.Context
+	cancel  context.CancelFunc
+	out     chan *message.Message
+	done    chan struct{}
+	fetcher *fetcher
+	commits *committer
+
+	mu         sync.Mutex
+	shards     map[int]*shard
+	stopping   map[int]*shard // the last one of a partition that was given up, until it has stopped
+	generation int32
+	member     string
+	active     bool      // the generation has not ended
+	ended      time.Time // when it did
+	conns      map[net.Conn]struct{}
+	running    sync.WaitGroup
+}
+
+func (c *Client) subscribe(
+	ctx context.Context, config pipeline.SubscriberConfig, topic string, single bool,
+) (*subscription, error) {
+	s := &subscription{
+		c: c, config: config, topic: topic, single: single,
+		out: make(chan *message.Message), done: make(chan struct{}), fetcher: newFetcher(c),
+		shards: map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
+		conns: map[net.Conn]struct{}{},
+	}
+	s.commits = newCommitter(c, config.Group, topic)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	c.open[s] = struct{}{}
+	c.tasks.Go(s.run)
+	return s, nil
+}
+
+// run is the subscription's life.
+func (s *subscription) run() {
+	defer close(s.done)
+	defer func() {
+		s.c.mu.Lock()
+		delete(s.c.open, s)
+		s.c.mu.Unlock()
+	}()
+	defer close(s.out)
+	defer s.cancel()
+	group, err := s.join()
+	if err != nil {
+		return // the context has ended
+	}
+	s.running.Go(func() { s.fetcher.run(s.ctx) })
+	s.running.Go(func() { s.commits.run(s.ctx) })
+	s.follow(group)
+	s.running.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finalCommit)
+	defer cancel()
+	s.commits.flush(ctx)
+	s.leave(group)
+}
+
+// join waits for the topic and begins to join the group.
+func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
+	for said := false; ; {
+		_, err := s.c.Partitions(s.ctx, s.topic)
+		if err == nil {
+			break
+		}
+		if s.ctx.Err() != nil || s.c.ctx.Err() != nil {
+			return nil, err
+		}
+		if !said {
+			said = true
+			s.c.log.WarnContext(s.ctx, "a topic is waited for", "topic", s.topic, "group", s.config.Group, "error", err)
+		}
+	}
+	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
+		ID: s.c.wire(s.config.Group), Brokers: s.c.config.Brokers, Topics: []string{s.c.wire(s.topic)},
+		Dialer:            &kafkago.Dialer{ClientID: s.c.config.ClientID, Timeout: dialTimeout, DialFunc: s.dial},
+		GroupBalancers:    []kafkago.GroupBalancer{balancer{held: s.held}},
+		HeartbeatInterval: min(heartbeatInterval, s.c.config.SessionTimeout/3), SessionTimeout: s.c.config.SessionTimeout,
+		RebalanceTimeout: rebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: requestTimeout / 2,
+	})
+	if err != nil { // it is this package's own configuration
+		s.c.log.ErrorContext(s.ctx, "a group cannot be joined", "group", s.config.Group, "error", err)
+	}
+	return group, err
+}
+
+// follow goes from generation to generation until the subscription ends.
+func (s *subscription) follow(group *kafkago.ConsumerGroup) {
+	lost := s.c.config.SessionTimeout + rebalanceTimeout
+	said := false
+	for s.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(s.ctx, lost)
+		generation, err := group.Next(ctx)
+		cancel()
+		switch {
+		case err == nil:
+			if said {
+				s.c.log.InfoContext(s.ctx, "the group was joined", "group", s.config.Group, "topic", s.topic)
+			}
+			said = false
+			s.assign(generation)
+		case s.ctx.Err() != nil:
+			return
+		default:
+			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) && !said {
+				said = true
+				s.c.log.WarnContext(s.ctx, "the group cannot be joined; it is tried until it can",
+					"group", s.config.Group, "topic", s.topic, "error", err)
+			}
+			s.abandon(lost)
+		}
+	}
+}
+
+// abandon stops all shards when the process was no member for so long that others must have them.
+func (s *subscription) abandon(lost time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active || time.Since(s.ended) < lost || len(s.shards) == 0 {
+		return
+	}
+	s.c.log.WarnContext(s.ctx, "this process is no member of the group any more; its partitions are given up",
+		"group", s.config.Group, "topic", s.topic)
+	for p := range s.shards {
+		s.stop(p)
+	}
+}
+
+// assign brings the shards in line with a generation.
+func (s *subscription) assign(generation *kafkago.Generation) {
+	partitions := map[int]bool{}
+	for _, a := range generation.Assignments[s.c.wire(s.topic)] {
+		partitions[a.ID] = true
+	}
+	s.mu.Lock()
+	// Unless generation follows generation, another member may have had a partition in between.
+	steady := generation.ID == s.generation+1 && generation.MemberID == s.member
+	s.generation, s.member, s.active = generation.ID, generation.MemberID, true
+	for p := range s.shards {
+		if !partitions[p] {
+			s.stop(p)
+		}
+	}
+	var ask []int
+	for p := range partitions {
+		if s.shards[p] == nil || !steady {
+			ask = append(ask, p)
+		}
+	}
+	s.mu.Unlock()
+	s.commits.begin(generation.ID, generation.MemberID, partitions)
+
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	generation.Start(func(over context.Context) {
+		<-over.Done()
+		cancel()
+		s.over(generation.ID)
+	})
+	if len(ask) == 0 {
+		return
+	}
+	marks, err := s.commits.fetch(ctx, ask)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.c.log.ErrorContext(s.ctx, "committed marks cannot be read; the partitions wait for the next generation",
+				"group", s.config.Group, "topic", s.topic, "error", err)
+		}
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, mark := range marks {
+		if held := s.shards[p]; held != nil {
+			held.overtaken(mark)
+		} else if s.ctx.Err() == nil {
+			s.start(p, mark)
+		}
+	}
+}
+
+// over commits what is done before the group goes on: the generation's number is good until all have joined
+// again.
+func (s *subscription) over(generation int32) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
+	defer cancel()
+	s.commits.flush(ctx)
+	s.commits.end(generation)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation == generation {
+		s.active, s.ended = false, time.Now()
+	}
+}
+
+// start begins to work on a partition, after whoever did before has stopped. The mutex is held.
+func (s *subscription) start(partition int, mark pipeline.Mark) {
+	h := newShard(s, partition, mark)
+	if before := s.stopping[partition]; before != nil {
+		h.before = before.done
+	}
+	s.shards[partition] = h
+	s.running.Go(h.run)
+}
+
+// stop ends the work on a partition; nothing more of it is committed. The mutex is held.
+func (s *subscription) stop(partition int) {
+	h := s.shards[partition]
+	delete(s.shards, partition)
+	s.stopping[partition] = h
+	h.lost.Store(true)
+	h.cancel()
+}
+
+// stopped forgets a shard that has stopped.
+func (s *subscription) stopped(h *shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping[h.partition] == h {
+		delete(s.stopping, h.partition)
+	}
+}
+
+// held returns the partitions that the process works on, for the next generation's balance.
+func (s *subscription) held() (generation int32, partitions []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.shards {
+		partitions = append(partitions, p)
+	}
+	return s.generation, partitions
+}
+
+// leave leaves the group; what does not end by itself is cut off.
+func (s *subscription) leave(group *kafkago.ConsumerGroup) {
+	cut := time.AfterFunc(leaveTimeout, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.conns {
+			_ = c.Close()
+		}
+		s.conns = nil
+	})
+	defer cut.Stop()
+	if err := group.Close(); err != nil {
+		s.c.log.WarnContext(s.ctx, "the group could not be left", "group", s.config.Group, "error", err)
+	}
+}
+
+// dial opens a connection of the group's, which leave can cut.
+func (s *subscription) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	connection, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		return nil, errors.Join(net.ErrClosed, connection.Close())
+	}
+	s.conns[connection] = struct{}{}
+	return &groupConn{Conn: connection, s: s}, nil
+}
+
+// groupConn is forgotten when it closes.
+type groupConn struct {
+	net.Conn
+	s *subscription
+}
+
+func (c *groupConn) Close() error {
+	c.s.mu.Lock()
+	delete(c.s.conns, c.Conn)
+	c.s.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (s *subscription) String() string { return fmt.Sprintf("%s of %s", s.config.Group, s.topic) }

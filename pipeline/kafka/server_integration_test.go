@@ -1,0 +1,18 @@
+//go:build integration
+
+package kafka_test
+
+import (
+	"os"
+	"testing"
+)
+
+// server returns the address of the real broker.
+func server(t *testing.T) string {
+	t.Helper()
+	address := os.Getenv("AVAL_TEST_KAFKA")
+	if address == "" {
+		t.Fatal("AVAL_TEST_KAFKA is not set: run `make test`, or `make up` and export the broker's address")
+	}
+	return address
+}

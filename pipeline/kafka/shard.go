@@ -1,0 +1,332 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/aval-systems/aval/pipeline"
+)
+
+const (
+	nackFirst = 10 * time.Millisecond
+	nackMost  = 2 * time.Second
+	// stopWait is how long a handler may take to give up a batch whose context has ended.
+	stopWait = 8 * time.Second
+)
+
+// shard works on one partition: it resumes, hands out one batch at a time, and notes what was acknowledged.
+type shard struct {
+	s         *subscription
+	partition int
+	ctx       context.Context
+	cancel    context.CancelFunc
+	before    <-chan struct{} // whoever worked on it before has stopped
+	done      chan struct{}
+	lost      atomic.Bool // the partition is not this process's any more
+	signal    chan struct{}
+	anew      chan struct{} // somebody else went on: resume
+
+	mu   sync.Mutex
+	mark pipeline.Mark // the last one that is known to be committed, or to be
+	next int64         // of the next batch
+}
+
+// What became of a batch.
+type outcome int
+
+const (
+	acknowledged outcome = iota
+	refused
+	restarted
+	ended
+)
+
+func newShard(s *subscription, partition int, mark pipeline.Mark) *shard {
+	h := &shard{
+		s: s, partition: partition, mark: mark, next: -1,
+		done: make(chan struct{}), signal: make(chan struct{}, 1), anew: make(chan struct{}, 1),
+	}
+	h.ctx, h.cancel = context.WithCancel(s.ctx)
+	return h
+}
+
+func (h *shard) run() {
+	defer h.s.stopped(h)
+	defer close(h.done)
+	defer h.cancel()
+	if h.before != nil {
+		<-h.before // it stops within stopWait
+	}
+	if h.ctx.Err() != nil {
+		return
+	}
+	if h.s.config.Revoked != nil {
+		defer h.s.config.Revoked(h.s.topic, h.partition)
+	}
+	for attempt := 0; ; attempt++ {
+		from, ok := h.resume()
+		if !ok {
+			return
+		}
+		moved, err := h.consume(from)
+		if moved {
+			attempt = 0
+		}
+		if h.ctx.Err() != nil || err != nil && !h.misplaced(err) {
+			return
+		}
+		if !sleep(h.ctx, backoff(attempt, nackFirst, nackMost)) {
+			return
+		}
+	}
+}
+
+// resume finds out where to begin.
+func (h *shard) resume() (int64, bool) {
+	select {
+	case <-h.anew:
+	default:
+	}
+	h.mu.Lock()
+	mark := h.mark
+	h.mu.Unlock()
+	for attempt := 0; ; attempt++ {
+		from, err := h.where(mark)
+		if h.ctx.Err() != nil {
+			return 0, false
+		}
+		if err == nil {
+			if attempt > attemptsQuiet {
+				h.s.c.log.InfoContext(h.ctx, "a partition resumed", "topic", h.s.topic, "partition", h.partition)
+			}
+			h.mu.Lock()
+			h.next = from
+			h.mu.Unlock()
+			return from, true
+		}
+		if attempt == attemptsQuiet {
+			h.s.c.log.WarnContext(h.ctx, "a partition cannot resume; it is tried until it can", "group", h.s.config.Group,
+				"topic", h.s.topic, "partition", h.partition, "error", err)
+		}
+		if !sleep(h.ctx, backoff(attempt, nackFirst, nackMost)) {
+			return 0, false
+		}
+	}
+}
+
+// where asks whoever uses the subscriber; without an answer it is the mark, or the first record.
+func (h *shard) where(mark pipeline.Mark) (from int64, err error) {
+	from = mark.Offset
+	if h.s.config.Resume != nil {
+		from, err = h.s.config.Resume(h.ctx, h.s.topic, h.partition, mark)
+	}
+	if err == nil && from < 0 {
+		from, _, err = h.s.c.Bounds(h.ctx, h.s.topic, h.partition)
+	}
+	return from, err
+}
+
+// consume hands out batches until the shard ends or has to resume anew. It says whether one was acknowledged.
+func (h *shard) consume(from int64) (moved bool, err error) {
+	cursor := h.s.fetcher.add(h.s.c.place(h.s.topic, h.partition), from, h.s.config.BatchBytes, h.signal)
+	defer h.s.fetcher.remove(cursor)
+	refusals := 0
+	for {
+		records, next, err := h.await(cursor, from)
+		if err != nil {
+			return moved, err
+		}
+		switch h.hand(records, next, &refusals, &moved) {
+		case acknowledged, refused:
+		case restarted, ended:
+			return moved, nil
+		}
+		from = next
+		h.mu.Lock()
+		h.next = from
+		h.mu.Unlock()
+	}
+}
+
+var errAnew = errors.New("another member went on")
+
+// await returns the next records, whole record batches of them, or none where nothing came for the idle time.
+func (h *shard) await(cursor *cursor, from int64) ([]pipeline.Record, int64, error) {
+	var idle <-chan time.Time
+	if h.s.config.Idle > 0 {
+		timer := time.NewTimer(h.s.config.Idle)
+		defer timer.Stop()
+		idle = timer.C
+	}
+	for {
+		chunks, err := h.s.fetcher.take(cursor, h.s.config.BatchBytes)
+		if err != nil {
+			return nil, from, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
+		}
+		if len(chunks) > 0 {
+			var records []pipeline.Record
+			for _, k := range chunks {
+				if records, err = k.decode(records, h.s.topic, h.partition, from); err != nil {
+					return nil, from, err
+				}
+			}
+			from = chunks[len(chunks)-1].next
+			if len(records) > 0 {
+				return records, from, nil
+			}
+			continue
+		}
+		select {
+		case <-h.signal:
+		case <-idle:
+			return nil, from, nil
+		case <-h.anew:
+			return nil, from, errAnew
+		case <-h.ctx.Done():
+			return nil, from, h.ctx.Err()
+		}
+	}
+}
+
+// hand hands the records out: together, or one by one.
+func (h *shard) hand(records []pipeline.Record, next int64, refusals *int, moved *bool) outcome {
+	if !h.s.single || len(records) == 0 {
+		return h.offer(records, next, refusals, moved)
+	}
+	for i := range records {
+		if o := h.offer(records[i:i+1:i+1], records[i].Offset+1, refusals, moved); o != acknowledged {
+			return o
+		}
+	}
+	return acknowledged
+}
+
+// offer offers a batch until it is acknowledged, or the shard ends or resumes anew. An idle sign is not repeated.
+func (h *shard) offer(records []pipeline.Record, next int64, refusals *int, moved *bool) outcome {
+	for {
+		batch := &pipeline.Batch{Topic: h.s.topic, Partition: h.partition, Records: records, Next: next}
+		o := h.once(batch)
+		switch o {
+		case acknowledged:
+			*refusals = 0
+			*moved = *moved || len(records) > 0
+			return o
+		case restarted, ended:
+			return o
+		case refused:
+		}
+		if !sleep(h.ctx, backoff(*refusals, nackFirst, nackMost)) {
+			return ended
+		}
+		*refusals++
+		if len(records) == 0 {
+			return o
+		}
+	}
+}
+
+// once sends a batch and waits for its answer.
+func (h *shard) once(batch *pipeline.Batch) outcome {
+	ctx, cancel := context.WithCancel(pipeline.WithBatch(h.ctx, batch))
+	defer cancel()
+	m := h.envelope(batch)
+	m.SetContext(ctx)
+	select {
+	case h.s.out <- m:
+	case <-h.ctx.Done():
+		return ended
+	}
+	select {
+	case <-m.Acked():
+		return h.accept(batch)
+	case <-m.Nacked():
+		return h.refuse(batch)
+	case <-h.ctx.Done(): // so has the message's context
+	}
+	timer := time.NewTimer(stopWait)
+	defer timer.Stop()
+	select {
+	case <-m.Acked():
+		h.accept(batch)
+	case <-m.Nacked():
+	case <-timer.C:
+		h.s.c.log.ErrorContext(h.ctx, "a handler does not give up its batch; it is not waited for any longer",
+			"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "message", m.UUID)
+	}
+	return ended
+}
+
+func (h *shard) envelope(batch *pipeline.Batch) *message.Message {
+	if h.s.single && len(batch.Records) == 1 {
+		return messageOf(batch.Records[0])
+	}
+	if len(batch.Records) == 0 {
+		return message.NewMessage(fmt.Sprintf("%s/%d/%d-idle", batch.Topic, batch.Partition, batch.Next), nil)
+	}
+	first, last := batch.Records[0].Offset, batch.Records[len(batch.Records)-1].Offset
+	return message.NewMessage(fmt.Sprintf("%s/%d/%d-%d", batch.Topic, batch.Partition, first, last), nil)
+}
+
+func (h *shard) accept(batch *pipeline.Batch) outcome {
+	if h.lost.Load() {
+		return ended
+	}
+	mark := batch.Mark()
+	h.mu.Lock()
+	h.mark = mark
+	h.mu.Unlock()
+	h.s.commits.note(h.partition, mark)
+	return acknowledged
+}
+
+func (h *shard) refuse(batch *pipeline.Batch) outcome {
+	if batch.Restarts() {
+		return restarted
+	}
+	return refused
+}
+
+// overtaken makes the shard resume where somebody else committed more than it did.
+func (h *shard) overtaken(mark pipeline.Mark) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next < 0 || mark.Offset <= max(h.next, h.mark.Offset) {
+		return
+	}
+	h.mark = mark
+	tell(h.anew)
+}
+
+// misplaced says what is wrong with where the shard stands, and whether to resume. Without a Resume that knows
+// better, a partition that lost records goes on at the first that it keeps, and that is an error in the log.
+func (h *shard) misplaced(err error) bool {
+	if errors.Is(err, errAnew) {
+		return true
+	}
+	var lost *RangeError
+	if !errors.As(err, &lost) {
+		h.s.c.log.ErrorContext(h.ctx, "a partition cannot be read", "group", h.s.config.Group, "topic", h.s.topic,
+			"partition", h.partition, "error", err)
+		return true
+	}
+	if h.s.config.Resume != nil {
+		h.s.c.log.ErrorContext(h.ctx, "a partition should resume at an offset that it does not keep; it waits",
+			"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "offset", lost.Offset,
+			"first", lost.First, "end", lost.End)
+		return true
+	}
+	h.s.c.log.ErrorContext(h.ctx, "records were lost: a partition does not keep what the group has not read yet; "+
+		"it goes on at the first record that is there",
+		"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "offset", lost.Offset,
+		"first", lost.First, "end", lost.End)
+	h.mu.Lock()
+	h.mark = pipeline.Mark{Offset: lost.First}
+	h.mu.Unlock()
+	return true
+}

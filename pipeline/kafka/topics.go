@@ -1,0 +1,228 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/describeconfigs"
+)
+
+const (
+	createTimeout = 10 * time.Second
+	// unknownMost is how long a topic may be unknown to the brokers before that is an error: a new one spreads
+	// among them.
+	unknownMost = 5 * time.Second
+	// messageBytesDefault is Kafka's own default of max.message.bytes.
+	messageBytesDefault = 1<<20 + 12
+)
+
+// TopicSpec is a topic as it should be.
+type TopicSpec struct {
+	Name       string // without the namespace
+	Partitions int
+	Configs    map[string]string
+}
+
+// EnsureTopics creates the topics that are absent and returns when all of them have leaders. A topic that has
+// another number of partitions is an error; the configuration of an existing topic is left as it is. A
+// replication below one is the brokers' default.
+func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec, replication int) error {
+	return c.retry(ctx, "create topics", func(ctx context.Context) error {
+		absent, err := c.absentTopics(ctx, specs)
+		if err != nil || len(absent) == 0 {
+			return err
+		}
+		if err := c.createTopics(ctx, absent, replication); err != nil {
+			return err
+		}
+		if absent, err = c.absentTopics(ctx, specs); err == nil && len(absent) > 0 {
+			err = fmt.Errorf("%w of %s yet", errNoLeader, absent[0].Name)
+		}
+		return err
+	})
+}
+
+// absentTopics returns the topics that are not there. One that has no leader yet is a retriable error.
+func (c *Client) absentTopics(ctx context.Context, specs []TopicSpec) ([]TopicSpec, error) {
+	c.cluster.want(specs, c.wire)
+	if err := c.cluster.refresh(ctx, c.cluster.known()); err != nil {
+		return nil, err
+	}
+	var absent []TopicSpec
+	var errs []error
+	for _, spec := range specs {
+		state := c.cluster.state(c.wire(spec.Name))
+		switch {
+		case errors.Is(state.err, kafkago.UnknownTopicOrPartition):
+			absent = append(absent, spec)
+		case state.err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", spec.Name, state.err))
+		case len(state.leaders) != spec.Partitions:
+			return nil, fmt.Errorf("topic %s has %d partitions and should have %d: their number is fixed for the life of "+
+				"a namespace; use the number that it began with, or a new namespace",
+				c.wire(spec.Name), len(state.leaders), spec.Partitions)
+		case slices.Contains(state.leaders, -1):
+			errs = append(errs, fmt.Errorf("%w of %s", errNoLeader, spec.Name))
+		}
+	}
+	if len(absent) > 0 {
+		return absent, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replication int) error {
+	request := &createtopics.Request{TimeoutMs: int32(createTimeout / time.Millisecond)}
+	if replication < 1 {
+		replication = -1
+	}
+	for _, spec := range specs {
+		topic := createtopics.RequestTopic{
+			Name: c.wire(spec.Name), NumPartitions: int32(spec.Partitions), ReplicationFactor: int16(replication), //nolint:gosec // few
+		}
+		for _, name := range slices.Sorted(maps.Keys(spec.Configs)) {
+			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name, Value: spec.Configs[name]})
+		}
+		request.Topics = append(request.Topics, topic)
+	}
+	answer, err := c.cluster.askController(ctx, createTimeout, request)
+	if err != nil {
+		return err
+	}
+	response, ok := answer.(*createtopics.Response)
+	if !ok {
+		return errWire
+	}
+	var errs []error
+	for _, t := range response.Topics {
+		if err := asError(t.ErrorCode); err != nil && !errors.Is(err, kafkago.TopicAlreadyExists) {
+			errs = append(errs, fmt.Errorf("%s: %w (%s)", t.Name, err, t.ErrorMessage))
+		}
+	}
+	for _, err := range errs {
+		if !retriable(err) {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Partitions returns the number of a topic's partitions. It waits for a broker; a topic that stays unknown for
+// some seconds is an error.
+func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
+	var state topicState
+	var unknown time.Time
+	err := c.retry(ctx, "look up topic "+topic, func(ctx context.Context) (err error) {
+		state, err = c.cluster.topic(ctx, c.wire(topic))
+		if !errors.Is(err, kafkago.UnknownTopicOrPartition) {
+			unknown = time.Time{}
+			return err
+		}
+		if unknown.IsZero() {
+			unknown = time.Now()
+		} else if time.Since(unknown) > unknownMost {
+			return fmt.Errorf("topic %s does not exist", c.wire(topic)) // without the code, which would be retried
+		}
+		return err
+	})
+	return len(state.leaders), err
+}
+
+// DescribeConfigs returns the configuration of the topics, by topic and setting.
+func (c *Client) DescribeConfigs(ctx context.Context, topics []string) (map[string]map[string]string, error) {
+	request := &describeconfigs.Request{}
+	for _, topic := range topics {
+		request.Resources = append(request.Resources, describeconfigs.RequestResource{
+			ResourceType: int8(kafkago.ResourceTypeTopic), ResourceName: c.wire(topic),
+		})
+	}
+	configs := make(map[string]map[string]string, len(topics))
+	err := c.retry(ctx, "describe topics", func(ctx context.Context) error {
+		answer, err := c.cluster.ask(ctx, request)
+		if err != nil {
+			return err
+		}
+		response, ok := answer.(*describeconfigs.Response)
+		if !ok {
+			return errWire
+		}
+		for _, r := range response.Resources {
+			if err := asError(r.ErrorCode); err != nil {
+				return fmt.Errorf("%s: %w (%s)", r.ResourceName, err, r.ErrorMessage)
+			}
+			entries := make(map[string]string, len(r.ConfigEntries))
+			for _, e := range r.ConfigEntries {
+				entries[e.ConfigName] = e.ConfigValue
+			}
+			configs[c.plain(r.ResourceName)] = entries
+		}
+		return nil
+	})
+	return configs, err
+}
+
+// BrokerConfigs returns the configuration of one broker, and how many there are.
+func (c *Client) BrokerConfigs(ctx context.Context) (configs map[string]string, brokers int, err error) {
+	err = c.retry(ctx, "describe a broker", func(ctx context.Context) error {
+		if err := c.cluster.refresh(ctx, c.cluster.known()); err != nil {
+			return err
+		}
+		ids := c.cluster.ids()
+		if brokers = len(ids); brokers == 0 {
+			return errNoLeader
+		}
+		answer, err := c.cluster.askBroker(ctx, ids[0], &describeconfigs.Request{
+			Resources: []describeconfigs.RequestResource{{
+				ResourceType: int8(kafkago.ResourceTypeBroker), ResourceName: strconv.Itoa(int(ids[0])),
+			}},
+		})
+		if err != nil {
+			return err
+		}
+		response, ok := answer.(*describeconfigs.Response)
+		if !ok || len(response.Resources) != 1 {
+			return errWire
+		}
+		if err := asError(response.Resources[0].ErrorCode); err != nil {
+			return err
+		}
+		configs = map[string]string{}
+		for _, e := range response.Resources[0].ConfigEntries {
+			configs[e.ConfigName] = e.ConfigValue
+		}
+		return nil
+	})
+	return configs, brokers, err
+}
+
+// limit returns the largest record batch that a topic takes. It asks once.
+func (c *Client) limit(ctx context.Context, topic string) (int, error) {
+	c.cluster.mu.Lock()
+	limit := c.cluster.limits[topic]
+	c.cluster.mu.Unlock()
+	if limit > 0 {
+		return limit, nil
+	}
+	configs, err := c.DescribeConfigs(ctx, []string{topic})
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+			return 0, err
+		}
+		c.log.WarnContext(ctx, "kafka does not tell a topic's max.message.bytes; its default is assumed",
+			"topic", topic, "assumed", messageBytesDefault, "error", err)
+	}
+	limit, _ = strconv.Atoi(configs[topic]["max.message.bytes"])
+	limit = cmp.Or(max(limit, 0), messageBytesDefault)
+	c.cluster.mu.Lock()
+	defer c.cluster.mu.Unlock()
+	c.cluster.limits[topic] = limit
+	return limit, nil
+}
