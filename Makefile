@@ -48,6 +48,9 @@ unit: ## Unit tests: no network, nothing to install.
 
 .PHONY: race
 race: ## The concurrent packages, under the race detector.
+	@command -v "$$(go env CC)" >/dev/null || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends gcc libc6-dev; } >&2 || \
+		{ echo "the race detector needs a C compiler: install gcc" >&2; exit 1; }
 	$(go_test) -race ./pipeline/...
 
 .PHONY: test-integration

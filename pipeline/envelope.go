@@ -20,23 +20,29 @@ func Decode(r Record) (In, error) {
 	}, nil
 }
 
-// Encode makes the record of a message that has the key.
-func Encode(topic, key string, m schemas.Message) (Record, error) {
+// Encode makes the record of a message, under the message's key.
+func Encode(topic string, m schemas.Message) (Record, error) {
 	headers, value, err := schemas.Encode(m)
 	if err != nil {
 		return Record{}, fmt.Errorf("encode %s %s: %w", topic, m.ID, err)
 	}
-	return Record{Topic: topic, Partition: -1, Key: []byte(key), Value: value, Headers: headers}, nil
+	return Record{Topic: topic, Partition: -1, Key: []byte(schemas.KeyOf(m.Body)), Value: value, Headers: headers}, nil
 }
 
-// CheckPartition refuses a record that has no key, or stands in another partition than its key's: whoever wrote
-// it there broke the order of its key.
-func CheckPartition(r Record, partitions int) error {
-	if len(r.Key) == 0 {
+// CheckKey refuses a message whose record has another key than the message's own, or stands in another partition
+// than the key's: whoever wrote it there would have it decided apart from everything else about the same thing.
+func CheckKey(in In, partitions int) error {
+	key := schemas.KeyOf(in.Body)
+	switch {
+	case key == "":
+		return nil
+	case in.Key == "":
 		return errors.New("the record has no key")
+	case in.Key != key:
+		return errors.New("the record's key is not its message's")
 	}
-	if p := schemas.PartitionOf(r.Key, partitions); p != r.Partition {
-		return fmt.Errorf("the record stands in partition %d; its key belongs to %d", r.Partition, p)
+	if p := schemas.PartitionOf([]byte(key), partitions); p != in.Partition {
+		return fmt.Errorf("the record stands in partition %d; its key belongs to %d", in.Partition, p)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func Follows(s Stage, in In) (records []Record, err error) {
 		return nil, err
 	}
 	for _, out := range outs {
-		record, err := Encode(out.Topic, out.Key, schemas.Message{
+		record, err := Encode(out.Topic, schemas.Message{
 			Attributes: schemas.Attributes{ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time},
 			Body:       out.Body,
 		})
@@ -188,7 +188,7 @@ func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []R
 func (r *reader) decode(stage string, record Record, ins []In, letters []Record) ([]In, []Record) {
 	in, err := Decode(record)
 	if err == nil && !r.journal {
-		err = CheckPartition(record, r.partitions)
+		err = CheckKey(in, r.partitions)
 	}
 	if err != nil {
 		return ins, append(letters, DeadLetter(stage, record, err.Error()))
@@ -219,7 +219,7 @@ func DeadLetter(stage string, r Record, reason string) Record {
 		Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, //nolint:gosec // a partition's number is small
 		Original: UnreadableOf(r, reason),
 	}
-	record, err := Encode(schemas.TopicDeadLetters, place[0]+"/"+place[1]+"/"+place[2], schemas.Message{
+	record, err := Encode(schemas.TopicDeadLetters, schemas.Message{
 		Attributes: schemas.Attributes{
 			ID: schemas.DeriveID("dead-letter", place...), Source: "/aval/" + stage, Time: time.Unix(0, 0).UTC(),
 		},

@@ -9,8 +9,8 @@ import (
 
 // Signer signs in the name of an issuing bank.
 type Signer interface {
-	// Sign returns the payload as a compact JWS: the same for the same payload. An error means "not now": of a key
-	// that is unknown too, since the terms name it and it may yet come.
+	// Sign returns the payload as a compact JWS: the same for the same payload. An error means "not now": of
+	// a key that is unknown too, since the terms name it and it may yet come.
 	Sign(keyID string, payload []byte) (string, error)
 }
 
@@ -26,7 +26,8 @@ func Certificate(signer Signer) pipeline.Stage {
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)
 			repeat := entry.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REPEAT
-			if repeat || entry.GetMovement().GetHold() == nil || !refersTo(entry, &schemas.IssuanceRequest{}) {
+			if repeat || entry.GetMovement().GetHold() == nil ||
+				!refersTo(entry, &schemas.IssuanceRequest{}) {
 				return nil, nil
 			}
 			request, err := held(entry)
@@ -38,8 +39,8 @@ func Certificate(signer Signer) pipeline.Stage {
 	}
 }
 
-// held is the request for whose money the entry's movement asked. What is signed is what the book holds, never
-// what a reference claims.
+// held is the request for whose money the entry's movement asked. What is signed is what the book holds,
+// never what a reference claims.
 func held(entry *schemas.Entry) (*schemas.IssuanceRequest, error) {
 	request := &schemas.IssuanceRequest{}
 	if err := unpack(entry, request); err != nil {
@@ -62,7 +63,9 @@ func followHold(
 	case schemas.Outcome_OUTCOME_CONFLICT: // an invitation has one hold: only somebody who is not funding gets here
 		conflict := schemas.Reason_REASON_CONFLICT
 		return refuseMoney(in, request.GetTerms(), conflict, conflict), nil
-	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE, schemas.Outcome_OUTCOME_UNSPECIFIED:
+	case schemas.Outcome_OUTCOME_REPEAT,
+		schemas.Outcome_OUTCOME_UNREADABLE,
+		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil, nil // told with the first, or without a movement
 }

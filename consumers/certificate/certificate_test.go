@@ -62,7 +62,10 @@ func TestCertificateRefuses(t *testing.T) {
 		}},
 		"repeat": {repeated(), nil},
 		"repeat of what was refused": {
-			&schemas.Decision{Outcome: schemas.Outcome_OUTCOME_REPEAT, Reason: schemas.Reason_REASON_INSUFFICIENT}, nil,
+			&schemas.Decision{
+				Outcome: schemas.Outcome_OUTCOME_REPEAT,
+				Reason:  schemas.Reason_REASON_INSUFFICIENT,
+			}, nil,
 		},
 	}
 	for name, test := range tests {
@@ -78,7 +81,11 @@ func TestCertificateRefuses(t *testing.T) {
 func TestCertificateWaitsForItsKey(t *testing.T) {
 	t.Parallel()
 	x := request(terms(func(y *schemas.Terms) { y.KeyId = "tomorrow" }))
-	outs, err := certificate.Certificate(keys(t)).Follow(in(schemas.TopicEntries, answer(done(), holdFor(t, x))))
+	outs, err := certificate.Certificate(
+		keys(t),
+	).Follow(
+		in(schemas.TopicEntries, answer(done(), holdFor(t, x))),
+	)
 	if err == nil || outs != nil || !strings.Contains(err.Error(), "tomorrow") {
 		t.Errorf("Follow() = %v, %v, want to wait for the key", outs, err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Claims are what a certificate says, in the order in which its JWS says it. Names and meanings stay for ever;
-// new ones may join.
+// Claims are what a certificate says, in the order in which its JWS says it. Names and meanings stay for
+// ever; new ones may join.
 type Claims struct {
 	CertificateID    string `json:"certificate_id"`
 	InvitationID     string `json:"invitation_id"`
@@ -72,8 +72,8 @@ func ClaimsOf(x *schemas.Certificate) Claims {
 	}
 }
 
-// Payload is the claims as JSON of printable ASCII alone, as Python's json.dumps writes texts: equal claims are
-// equal bytes, and no reader needs to guess an encoding.
+// Payload is the claims as JSON of printable ASCII alone, as Python's json.dumps writes texts: equal claims
+// are equal bytes, and no reader needs to guess an encoding.
 func (c Claims) Payload() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -44,10 +44,26 @@ func TestClaims(t *testing.T) {
 				y.DirectoryVersion = 1<<64 - 1
 			},
 			strings.NewReplacer(
-				`"shop"`, `"S\u00e3o <Paulo> & \"filhos\""`, `"maria"`, `"\u6c49\ud83d\ude00\u007f"`,
-				`"order 1"`, `"a\nb\\c/\u2028"`, `"177.20"`, `"9007199254740991"`, `"17720"`, `"9007199254740991"`,
-				`BRL"`, `JPY"`, `deposit`, `credit`, `direct"`, `via-seller"`, `entered`, `confirmed`,
-				`"1"}`, `"18446744073709551615","accept_by":"2026-09-21T14:13:20Z","settle_by":"2026-09-21T14:13:21.005Z"}`,
+				`"shop"`,
+				`"S\u00e3o <Paulo> & \"filhos\""`,
+				`"maria"`,
+				`"\u6c49\ud83d\ude00\u007f"`,
+				`"order 1"`,
+				`"a\nb\\c/\u2028"`,
+				`"177.20"`,
+				`"9007199254740991"`,
+				`"17720"`,
+				`"9007199254740991"`,
+				`BRL"`,
+				`JPY"`,
+				`deposit`,
+				`credit`,
+				`direct"`,
+				`via-seller"`,
+				`entered`,
+				`confirmed`,
+				`"1"}`,
+				`"18446744073709551615","accept_by":"2026-09-21T14:13:20Z","settle_by":"2026-09-21T14:13:21.005Z"}`,
 			).Replace(plain),
 		},
 	}
@@ -55,9 +71,20 @@ func TestClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := issued(terms(test.change))
-			want := strings.NewReplacer("CERTIFICATE", x.GetId(), "INVITATION", invitation().GetId(), "HOLD", x.GetHoldId(),
-				"CONTENT", hex.EncodeToString(x.GetTerms().GetContentDigest()),
-				"TERMS", hex.EncodeToString(schemas.TermsDigest(x.GetTerms()))).Replace(test.want)
+			want := strings.NewReplacer(
+				"CERTIFICATE",
+				x.GetId(),
+				"INVITATION",
+				invitation().GetId(),
+				"HOLD",
+				x.GetHoldId(),
+				"CONTENT",
+				hex.EncodeToString(x.GetTerms().GetContentDigest()),
+				"TERMS",
+				hex.EncodeToString(schemas.TermsDigest(x.GetTerms())),
+			).Replace(
+				test.want,
+			)
 			got, err := certificate.ClaimsOf(x).Payload()
 			if err != nil || string(got) != want {
 				t.Errorf("Payload() = %v\n\t%s\nwant\n\t%s", err, got, want)
@@ -101,7 +128,10 @@ func TestPayloadIsASCII(t *testing.T) {
 func TestPayloadReadsBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		want := certificate.Claims{Seller: rapid.String().Draw(t, "seller"), Buyer: rapid.String().Draw(t, "buyer")}
+		want := certificate.Claims{
+			Seller: rapid.String().Draw(t, "seller"),
+			Buyer:  rapid.String().Draw(t, "buyer"),
+		}
 		payload, err := want.Payload()
 		if err != nil {
 			t.Fatal(err)

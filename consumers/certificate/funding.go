@@ -25,8 +25,8 @@ func followRequest(in pipeline.In) ([]pipeline.Out, error) {
 	return []pipeline.Out{hold(item.GetRequest())}, nil
 }
 
-// hold asks the accounts book to freeze the amount, or to use the line, on the account that the buyer named. The
-// invitation has one hold, whoever asks for it and from whichever account.
+// hold asks the accounts book to freeze the amount, or to use the line, on the account that the buyer named.
+// The invitation has one hold, whoever asks for it and from whichever account.
 func hold(request *schemas.IssuanceRequest) pipeline.Out {
 	terms, account := request.GetTerms(), request.GetRequest().GetAccount()
 	return pipeline.Out{

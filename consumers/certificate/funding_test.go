@@ -29,13 +29,17 @@ func TestFundingAsksForTheMoney(t *testing.T) {
 				Account: mariaAccount, Reference: anyOf(t, x),
 				Content: append(schemas.TermsDigest(x.GetTerms()), mariaAccount...),
 				Verb: &schemas.Movement_Hold{Hold: &schemas.Hold{
-					Amount: &schemas.Money{MinorUnits: 17720, Currency: "BRL"}, Holder: maria, Kind: test.kind,
+					Amount: &schemas.Money{
+						MinorUnits: 17720,
+						Currency:   "BRL",
+					}, Holder: maria, Kind: test.kind,
 				}},
 			}
 			if !proto.Equal(out.Body, want) {
 				t.Errorf("got %v, want %v", out.Body, want)
 			}
-			if out.Topic != schemas.TopicMovements || out.ID != schemas.HoldID(x.GetTerms().GetInvitationId()) {
+			if out.Topic != schemas.TopicMovements ||
+				out.ID != schemas.HoldID(x.GetTerms().GetInvitationId()) {
 				t.Errorf("got %s %s", out.Topic, out.ID)
 			}
 		})
@@ -67,7 +71,10 @@ func TestFundingFollowsOnlyWhatWasDone(t *testing.T) {
 	}
 	t.Run("another verb", func(t *testing.T) {
 		t.Parallel()
-		x := &schemas.IssuanceRequest{Terms: terms(), Verb: &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}}}
+		x := &schemas.IssuanceRequest{
+			Terms: terms(),
+			Verb:  &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}},
+		}
 		item := &schemas.PreIssue{Decision: done(), Id: "l1", Request: x}
 		check(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
 	})
@@ -79,9 +86,15 @@ func TestFundingBuriesWhatTheBookShouldHaveRefused(t *testing.T) {
 		change func(*schemas.IssuanceRequest)
 		why    string
 	}{
-		"no account":      {func(x *schemas.IssuanceRequest) { x.GetRequest().Account = "no account" }, "kept by"},
+		"no account": {
+			func(x *schemas.IssuanceRequest) { x.GetRequest().Account = "no account" },
+			"kept by",
+		},
 		"another's buyer": {func(x *schemas.IssuanceRequest) { x.GetRequest().Buyer = "eve" }, "buyer's"},
-		"another bank":    {func(x *schemas.IssuanceRequest) { x.GetRequest().Account = shopAccount }, "kept by"},
+		"another bank": {
+			func(x *schemas.IssuanceRequest) { x.GetRequest().Account = shopAccount },
+			"kept by",
+		},
 		"not the pre-filled account": {func(x *schemas.IssuanceRequest) {
 			x.Terms.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
 			x.Terms.IssuingAccount = issuingBank + "/given"

@@ -1,5 +1,5 @@
-// Package certificate is the way from an invitation to a certificate: five stages, each a pure function from a
-// message to what follows, with no clock, no randomness and no effect of its own.
+// Package certificate is the way from an invitation to a certificate: five stages, each a pure function from
+// a message to what follows, with no clock, no randomness and no effect of its own.
 //
 //	reads   invitations, receipts, and the journals of both books: entries and pre-issues
 //	effect  none
@@ -7,12 +7,13 @@
 //
 // The stages meet each other only through topics. What one needs stands in the message that it reads: the
 // accounts book repeats the invitation beside the vouch and the issuance request beside the hold, the
-// pre-issues book repeats the terms. So the stages of an issuing bank (relay, funding, certificate) run alone,
-// and answer offers of any receiving bank; that the issuing bank is also the receiving one makes no difference.
+// pre-issues book repeats the terms. So the stages of an issuing bank (relay, funding, certificate) run
+// alone, and answer offers of any receiving bank; that the issuing bank is also the receiving one makes no
+// difference.
 //
-// Every item of a journal reaches somebody, as a certificate, a refusal, a notice or a dead letter. Repeats do
-// not, since their first was told; nor do ticks, and what the accounts book did for other systems, which is
-// known by the type of the movement's reference.
+// Every item of a journal reaches somebody, as a certificate, a refusal, a notice or a dead letter. Repeats
+// do not, since their first was told; nor do ticks, and what the accounts book did for other systems, which
+// is known by the type of the movement's reference.
 package certificate
 
 import (
@@ -28,7 +29,11 @@ import (
 //	reads  invitations
 //	emits  movements (vouch); of what makes no sense refusals, notices (seller)
 func Invitation() pipeline.Stage {
-	return pipeline.Stage{Name: "invitation", Reads: []string{schemas.TopicInvitations}, Follow: followInvitation}
+	return pipeline.Stage{
+		Name:   "invitation",
+		Reads:  []string{schemas.TopicInvitations},
+		Follow: followInvitation,
+	}
 }
 
 func followInvitation(in pipeline.In) ([]pipeline.Out, error) {

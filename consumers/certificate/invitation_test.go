@@ -14,7 +14,8 @@ func TestInvitationAsksToVouch(t *testing.T) {
 	t.Parallel()
 	x := invitation()
 	out := vouchFor(t, x)
-	if out.Topic != schemas.TopicMovements || schemas.KeyOf(out.Body) != shopAccount || out.ID != schemas.VouchID(x.GetId()) {
+	if out.Topic != schemas.TopicMovements || schemas.KeyOf(out.Body) != shopAccount ||
+		out.ID != schemas.VouchID(x.GetId()) {
 		t.Errorf("got %s %s", out.Topic, out.ID)
 	}
 	want := &schemas.Movement{
@@ -33,17 +34,29 @@ func TestInvitationWithoutSenseIsRefused(t *testing.T) {
 		detail string
 	}{
 		"no issuing information": {func(x *schemas.Invitation) { x.Issuing = nil }, "issuing"},
-		"an empty one":           {func(x *schemas.Invitation) { x.Issuing = &schemas.IssuingInformation{} }, "issuing"},
+		"an empty one": {
+			func(x *schemas.Invitation) { x.Issuing = &schemas.IssuingInformation{} },
+			"issuing",
+		},
 		"confirmed without account": {func(x *schemas.Invitation) {
 			x.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
 		}, "issuing"},
-		"account of another bank": {func(x *schemas.Invitation) { x.ReceivingAccount = mariaAccount }, "receiving_account"},
-		"no receiving account":    {func(x *schemas.Invitation) { x.ReceivingAccount = "" }, "receiving_account"},
-		"id of another":           {func(x *schemas.Invitation) { x.Id = "another" }, "id"},
-		"no funding":              {func(x *schemas.Invitation) { x.Funding = 0 }, "funding"},
-		"no route":                {func(x *schemas.Invitation) { x.Route = 0 }, "route"},
-		"no account source":       {func(x *schemas.Invitation) { x.AccountSource = 0 }, "account_source"},
-		"no directory":            {func(x *schemas.Invitation) { x.DirectoryVersion = 0 }, "directory_version"},
+		"account of another bank": {
+			func(x *schemas.Invitation) { x.ReceivingAccount = mariaAccount },
+			"receiving_account",
+		},
+		"no receiving account": {
+			func(x *schemas.Invitation) { x.ReceivingAccount = "" },
+			"receiving_account",
+		},
+		"id of another":     {func(x *schemas.Invitation) { x.Id = "another" }, "id"},
+		"no funding":        {func(x *schemas.Invitation) { x.Funding = 0 }, "funding"},
+		"no route":          {func(x *schemas.Invitation) { x.Route = 0 }, "route"},
+		"no account source": {func(x *schemas.Invitation) { x.AccountSource = 0 }, "account_source"},
+		"no directory": {
+			func(x *schemas.Invitation) { x.DirectoryVersion = 0 },
+			"directory_version",
+		},
 		"presented before accepted": {func(x *schemas.Invitation) {
 			x.Deadlines = &schemas.Deadlines{AcceptBy: at(2), PresentBy: at(1)}
 		}, "present_by"},

@@ -34,7 +34,10 @@ func TestEveryPreIssueReachesSomebody(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		item := &schemas.PreIssue{Decision: drawDecision(t)}
 		if item.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_UNREADABLE {
-			item.Unreadable = &schemas.Unreadable{Reason: "no bytes", Value: rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")}
+			item.Unreadable = &schemas.Unreadable{
+				Reason: "no bytes",
+				Value:  rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"),
+			}
 		} else {
 			item.Id, item.Request = "c1", drawRequest(t)
 		}
@@ -98,7 +101,8 @@ func twice(t *rapid.T, s pipeline.Stage, m pipeline.In) []pipeline.Out {
 		t.Fatalf("%s: %d and %d records follow", s.Name, len(a), len(b))
 	}
 	for i := range a {
-		same := a[i].Topic == b[i].Topic && bytes.Equal(a[i].Key, b[i].Key) && bytes.Equal(a[i].Value, b[i].Value)
+		same := a[i].Topic == b[i].Topic && bytes.Equal(a[i].Key, b[i].Key) &&
+			bytes.Equal(a[i].Value, b[i].Value)
 		for j := range a[i].Headers {
 			same = same && bytes.Equal(a[i].Headers[j].Value, b[i].Headers[j].Value)
 		}
@@ -110,8 +114,8 @@ func twice(t *rapid.T, s pipeline.Stage, m pipeline.In) []pipeline.Out {
 	return outs
 }
 
-// checkOuts asks what holds of all that follows: each has an id of its own, and the seller's side learns nothing
-// of what the buyer has.
+// checkOuts asks what holds of all that follows: each has an id of its own, and the seller's side learns
+// nothing of what the buyer has.
 func checkOuts(t *rapid.T, outs []pipeline.Out) {
 	seen := map[string]bool{}
 	for _, out := range outs {
@@ -149,7 +153,13 @@ func drawReason(t *rapid.T) schemas.Reason {
 
 func drawDecision(t *rapid.T) *schemas.Decision {
 	d := &schemas.Decision{
-		Offset: rapid.Int64Range(0, 1<<40).Draw(t, "offset"), Outcome: schemas.Outcome(rapid.IntRange(1, 5).Draw(t, "outcome")),
+		Offset: rapid.Int64Range(
+			0,
+			1<<40,
+		).Draw(
+			t,
+			"offset",
+		), Outcome: schemas.Outcome(rapid.IntRange(1, 5).Draw(t, "outcome")),
 	}
 	if d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED ||
 		d.GetOutcome() != schemas.Outcome_OUTCOME_DONE && rapid.Bool().Draw(t, "because") {
@@ -160,16 +170,29 @@ func drawDecision(t *rapid.T) *schemas.Decision {
 
 func drawText(t *rapid.T, name string) string {
 	return rapid.OneOf(
-		rapid.Just(shop), rapid.Just(maria), rapid.Just(receivingBank), rapid.StringN(1, 200, schemas.TextMax),
+		rapid.Just(
+			shop,
+		),
+		rapid.Just(maria),
+		rapid.Just(receivingBank),
+		rapid.StringN(1, 200, schemas.TextMax),
 	).Draw(t, name)
 }
 
 func drawAccount(t *rapid.T, name string) string {
-	return rapid.SampledFrom([]string{shopAccount, mariaAccount, issuingBank + "/x", "NONEBRSP/1"}).Draw(t, name)
+	return rapid.SampledFrom(
+		[]string{shopAccount, mariaAccount, issuingBank + "/x", "NONEBRSP/1"},
+	).Draw(
+		t,
+		name,
+	)
 }
 
 func drawRecipient(t *rapid.T) *schemas.Recipient {
-	r := &schemas.Recipient{Role: schemas.Role(rapid.IntRange(1, 4).Draw(t, "role")), Id: drawText(t, "recipient")}
+	r := &schemas.Recipient{
+		Role: schemas.Role(rapid.IntRange(1, 4).Draw(t, "role")),
+		Id:   drawText(t, "recipient"),
+	}
 	switch r.GetRole() {
 	case schemas.Role_ROLE_RECEIVING_BANK, schemas.Role_ROLE_ISSUING_BANK:
 		r.Id = receivingBank
@@ -205,7 +228,12 @@ func drawTerms(t *rapid.T) *schemas.Terms {
 		y.Seller, y.Buyer, y.Reference = drawText(t, "seller"), drawText(t, "buyer"), drawText(t, "reference")
 		y.Funding = schemas.Funding(rapid.IntRange(1, 2).Draw(t, "funding"))
 		y.Route = schemas.Route(rapid.IntRange(1, 2).Draw(t, "route"))
-		y.IssuingBank = rapid.SampledFrom([]string{issuingBank, issuingBank, receivingBank}).Draw(t, "issuing bank")
+		y.IssuingBank = rapid.SampledFrom(
+			[]string{issuingBank, issuingBank, receivingBank},
+		).Draw(
+			t,
+			"issuing bank",
+		)
 		y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_ENTERED
 		if rapid.Bool().Draw(t, "confirmed") {
 			y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
@@ -222,7 +250,9 @@ func drawRequest(t *rapid.T) *schemas.IssuanceRequest {
 	case 1:
 		x.Verb = &schemas.IssuanceRequest_Decline{Decline: &schemas.Decline{Buyer: drawText(t, "decliner")}}
 	case 2:
-		x.Verb = &schemas.IssuanceRequest_Withdraw{Withdraw: &schemas.Withdraw{Seller: drawText(t, "withdrawer")}}
+		x.Verb = &schemas.IssuanceRequest_Withdraw{
+			Withdraw: &schemas.Withdraw{Seller: drawText(t, "withdrawer")},
+		}
 	case 3:
 		x.Verb = &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}}
 	case 4:
@@ -245,7 +275,12 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	for x.GetRequest() == nil {
 		x = request(drawTerms(t))
 	}
-	reference := rapid.SampledFrom([]proto.Message{drawInvitation(t), x, drawTerms(t), nil}).Draw(t, "reference")
+	reference := rapid.SampledFrom(
+		[]proto.Message{drawInvitation(t), x, drawTerms(t), nil},
+	).Draw(
+		t,
+		"reference",
+	)
 	account, currency := drawAccount(t, "account"), "BRL"
 	m := &schemas.Movement{Account: account}
 	vouch := &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: shop, Currency: currency}}
@@ -268,7 +303,9 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	}
 	if m.GetVerb() == nil || !genuine {
 		m.Verb = rapid.SampledFrom([]*schemas.Movement{
-			{Verb: vouch}, {Verb: hold}, {Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}},
+			{
+				Verb: vouch,
+			}, {Verb: hold}, {Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}},
 		}).Draw(t, "verb").GetVerb()
 	}
 	if reference != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// bodyOf is the body of the message as its topic has it. Another one panics: the runner makes a dead letter of it.
+// bodyOf is the body of the message as its topic has it. Another one panics: the runner makes a dead letter
+// of it.
 func bodyOf[T proto.Message](in pipeline.In) T {
 	body, ok := in.Body.(T)
 	if !ok {
@@ -92,8 +93,8 @@ func agreed(request *schemas.IssuanceRequest) error {
 	return nil
 }
 
-// bury makes a dead letter of a command that was decided and that nobody can follow: only somebody who writes to
-// a book without being a stage gets here, and then an operator must see it.
+// bury makes a dead letter of a command that was decided and that nobody can follow: only somebody who writes
+// to a book without being a stage gets here, and then an operator must see it.
 func bury(in pipeline.In, d *schemas.Decision, topic string, m schemas.Message, why error) []pipeline.Out {
 	m.Source, m.Time = in.Source, in.Time
 	command, err := pipeline.Encode(topic, m)

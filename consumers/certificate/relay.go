@@ -7,8 +7,8 @@ import (
 
 // Relay hands pre-issues over, and tells everybody what was decided on them.
 //
-// A pre-issue goes straight to the buyer, or over the receiving bank and the seller: then each leg follows the
-// receipt of the one before. A request that was accepted is told by those who follow its money.
+// A pre-issue goes straight to the buyer, or over the receiving bank and the seller: then each leg follows
+// the receipt of the one before. A request that was accepted is told by those who follow its money.
 //
 //	reads  pre-issues (every item), receipts
 //	emits  notices, refusals
@@ -55,7 +55,9 @@ func followPreIssue(in pipeline.In, item *schemas.PreIssue) []pipeline.Out {
 		return followLost(in, item.GetRequest(), decision.GetReason())
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		return followLost(in, item.GetRequest(), schemas.Reason_REASON_CONFLICT)
-	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE, schemas.Outcome_OUTCOME_UNSPECIFIED:
+	case schemas.Outcome_OUTCOME_REPEAT,
+		schemas.Outcome_OUTCOME_UNREADABLE,
+		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil
 }
@@ -86,8 +88,8 @@ func handOver(terms *schemas.Terms) *schemas.Notice {
 	return n
 }
 
-// followLost tells whoever sent what was not accepted. An offer that was not accepted is an invitation that leads
-// to nothing, and so a refusal.
+// followLost tells whoever sent what was not accepted. An offer that was not accepted is an invitation that
+// leads to nothing, and so a refusal.
 func followLost(in pipeline.In, request *schemas.IssuanceRequest, reason schemas.Reason) []pipeline.Out {
 	terms := request.GetTerms()
 	var sender *schemas.Recipient

@@ -56,15 +56,50 @@ func TestRelay(t *testing.T) {
 		"lapsed": {done(), lapse, nil, []string{
 			"refusals INVITATION lapsed", "notices shop SELLER REFUSED lapsed", "notices maria BUYER REFUSED lapsed",
 		}},
-		"requested":        {done(), request(terms()), nil, nil},
-		"requested again":  {repeated(), request(terms()), nil, nil},
-		"declined late":    {late, decline, nil, []string{"notices maria BUYER ANSWER_REFUSED already-requested"}},
-		"withdrawn late":   {late, withdraw, nil, []string{"notices shop SELLER ANSWER_REFUSED already-requested"}},
-		"lapsed late":      {late, lapse, nil, []string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED already-requested"}},
-		"request twofold":  {conflict(), request(terms()), nil, []string{"notices maria BUYER ANSWER_REFUSED conflict"}},
-		"decline twofold":  {conflict(), decline, nil, []string{"notices maria BUYER ANSWER_REFUSED conflict"}},
-		"withdraw twofold": {conflict(), withdraw, nil, []string{"notices shop SELLER ANSWER_REFUSED conflict"}},
-		"lapse twofold":    {conflict(), lapse, nil, []string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED conflict"}},
+		"requested":       {done(), request(terms()), nil, nil},
+		"requested again": {repeated(), request(terms()), nil, nil},
+		"declined late": {
+			late,
+			decline,
+			nil,
+			[]string{"notices maria BUYER ANSWER_REFUSED already-requested"},
+		},
+		"withdrawn late": {
+			late,
+			withdraw,
+			nil,
+			[]string{"notices shop SELLER ANSWER_REFUSED already-requested"},
+		},
+		"lapsed late": {
+			late,
+			lapse,
+			nil,
+			[]string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED already-requested"},
+		},
+		"request twofold": {
+			conflict(),
+			request(terms()),
+			nil,
+			[]string{"notices maria BUYER ANSWER_REFUSED conflict"},
+		},
+		"decline twofold": {
+			conflict(),
+			decline,
+			nil,
+			[]string{"notices maria BUYER ANSWER_REFUSED conflict"},
+		},
+		"withdraw twofold": {
+			conflict(),
+			withdraw,
+			nil,
+			[]string{"notices shop SELLER ANSWER_REFUSED conflict"},
+		},
+		"lapse twofold": {
+			conflict(),
+			lapse,
+			nil,
+			[]string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED conflict"},
+		},
 		"another's request is told to who sent it": {
 			refused(schemas.Reason_REASON_BUYER), evesRequest, nil,
 			[]string{"notices eve BUYER ANSWER_REFUSED buyer"},
@@ -78,7 +113,10 @@ func TestRelay(t *testing.T) {
 			if test.change != nil {
 				test.change(x.GetTerms())
 			}
-			item := in(schemas.TopicPreIssues, &schemas.PreIssue{Decision: test.decision, Id: "c1", Request: x})
+			item := in(
+				schemas.TopicPreIssues,
+				&schemas.PreIssue{Decision: test.decision, Id: "c1", Request: x},
+			)
 			outs := follow(t, certificate.Relay(), item)
 			check(t, outs, test.want...)
 			for _, out := range outs {
@@ -94,8 +132,11 @@ func TestRelay(t *testing.T) {
 func TestRelayHasNothingToTell(t *testing.T) {
 	t.Parallel()
 	tests := map[string]*schemas.PreIssue{
-		"of a tick":              {Decision: done(), Id: "t1", Request: tick()},
-		"of what cannot be read": {Decision: unreadable(), Unreadable: &schemas.Unreadable{Reason: "no bytes"}},
+		"of a tick": {Decision: done(), Id: "t1", Request: tick()},
+		"of what cannot be read": {
+			Decision:   unreadable(),
+			Unreadable: &schemas.Unreadable{Reason: "no bytes"},
+		},
 	}
 	for name, item := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -57,7 +57,9 @@ func followVouch(
 		return refuseInvitation(in.ID, x, d.GetReason(), ""), nil
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		return refuseInvitation(in.ID, x, schemas.Reason_REASON_CONFLICT, ""), nil
-	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE, schemas.Outcome_OUTCOME_UNSPECIFIED:
+	case schemas.Outcome_OUTCOME_REPEAT,
+		schemas.Outcome_OUTCOME_UNREADABLE,
+		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil, nil // told with the first, or without a movement
 }

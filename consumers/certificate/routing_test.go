@@ -13,7 +13,10 @@ import (
 func TestRouting(t *testing.T) {
 	t.Parallel()
 	offer := "issuance-requests INVITATION " + issuingBank + " demonstration-paga"
-	unknown := []string{"refusals INVITATION issuing-bank-unknown", "notices shop SELLER REFUSED issuing-bank-unknown"}
+	unknown := []string{
+		"refusals INVITATION issuing-bank-unknown",
+		"notices shop SELLER REFUSED issuing-bank-unknown",
+	}
 	onUs := "issuance-requests INVITATION " + receivingBank + " demonstration-aval"
 	tests := map[string]struct {
 		decision *schemas.Decision
@@ -28,7 +31,11 @@ func TestRouting(t *testing.T) {
 		"account of no participant": {done(), byAccount("NONEBRSP/1"), unknown},
 		"contact is nobody's":       {done(), byContact("joe@elsewhere.example"), unknown},
 		"receiving bank is no participant": {done(), func(x *schemas.Invitation) {
-			x.ReceivingBank, x.ReceivingAccount, x.Id = "NONEBRSP", "NONEBRSP/1", schemas.InvitationID("NONEBRSP", shop, "order 1")
+			x.ReceivingBank, x.ReceivingAccount, x.Id = "NONEBRSP", "NONEBRSP/1", schemas.InvitationID(
+				"NONEBRSP",
+				shop,
+				"order 1",
+			)
 		}, []string{
 			"refusals " + schemas.InvitationID("NONEBRSP", shop, "order 1") + " receiving-bank-unknown",
 			"notices shop SELLER REFUSED receiving-bank-unknown",
@@ -102,7 +109,9 @@ func TestRoutingWaitsForTheDirectory(t *testing.T) {
 	}
 	// What is refused needs no directory.
 	entry.Decision = conflict()
-	if outs := follow(t, certificate.Routing(directories{1}), in(schemas.TopicEntries, entry)); len(outs) != 2 {
+	if outs := follow(t, certificate.Routing(directories{1}), in(schemas.TopicEntries, entry)); len(
+		outs,
+	) != 2 {
 		t.Errorf("got %q, want a refusal and a notice", told(outs))
 	}
 }
@@ -119,12 +128,14 @@ func TestRoutingLeavesOthersAlone(t *testing.T) {
 		Amount: &schemas.Money{MinorUnits: 1, Currency: "BRL"}, Contra: schemas.Contra_CONTRA_GENESIS,
 	}}
 	tests := map[string]*schemas.Entry{
-		"no reference":         change(func(e *schemas.Entry) { e.Movement.Reference = nil }),
-		"another's reference":  change(func(e *schemas.Entry) { e.Movement.Reference = anyOf(t, terms()) }),
-		"another verb":         change(func(e *schemas.Entry) { e.Movement.Verb = credit }),
-		"a hold":               answer(done(), holdFor(t, request(terms()))),
-		"what cannot be read":  {Decision: unreadable(), Unreadable: &schemas.Unreadable{Reason: "no bytes"}},
-		"an unknown reference": change(func(e *schemas.Entry) { e.Movement.Reference.TypeUrl = "type.googleapis.com/x.Y" }),
+		"no reference":        change(func(e *schemas.Entry) { e.Movement.Reference = nil }),
+		"another's reference": change(func(e *schemas.Entry) { e.Movement.Reference = anyOf(t, terms()) }),
+		"another verb":        change(func(e *schemas.Entry) { e.Movement.Verb = credit }),
+		"a hold":              answer(done(), holdFor(t, request(terms()))),
+		"what cannot be read": {Decision: unreadable(), Unreadable: &schemas.Unreadable{Reason: "no bytes"}},
+		"an unknown reference": change(
+			func(e *schemas.Entry) { e.Movement.Reference.TypeUrl = "type.googleapis.com/x.Y" },
+		),
 	}
 	for name, entry := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +156,10 @@ func TestRoutingBuriesForgeries(t *testing.T) {
 		"bytes":    func(e *schemas.Entry) { e.Movement.Reference.Value = []byte{0xff} },
 		"nothing":  func(e *schemas.Entry) { e.Movement.Reference.Value = nil },
 		"no sense": func(e *schemas.Entry) {
-			e.Movement.Reference = anyOf(t, invitation(func(x *schemas.Invitation) { x.DirectoryVersion = 0 }))
+			e.Movement.Reference = anyOf(
+				t,
+				invitation(func(x *schemas.Invitation) { x.DirectoryVersion = 0 }),
+			)
 		},
 	}
 	for name, change := range tests {

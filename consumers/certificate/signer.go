@@ -13,7 +13,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Type is the typ of a certificate's JWS: a signature over anything else, with the same key, is no certificate.
+// Type is the typ of a certificate's JWS: a signature over anything else, with the same key, is no
+// certificate.
 const Type = "payment-certificate+jws"
 
 // keysMax bounds a JWK set, in bytes.
@@ -62,7 +63,8 @@ func LoadKeys(r io.Reader) (*Keys, error) {
 	return NewKeys(private)
 }
 
-// Sign implements Signer: a compact JWS, EdDSA, with the key's id as kid. Ed25519 signs equal payloads equally.
+// Sign implements Signer: a compact JWS, EdDSA, with the key's id as kid. Ed25519 signs equal payloads
+// equally.
 func (k *Keys) Sign(keyID string, payload []byte) (string, error) {
 	signer, ok := k.signers[keyID]
 	if !ok {
@@ -81,8 +83,8 @@ func (k *Keys) Public() PublicKeys { return maps.Clone(k.public) }
 // PublicJWKS is the JWK set with which others verify.
 func (k *Keys) PublicJWKS() ([]byte, error) { return k.public.JWKS() }
 
-// DemonstrationKey derives a key from a name. It is for demonstrations and tests alone: whoever knows the name
-// has the private key, and its id says so.
+// DemonstrationKey derives a key from a name. It is for demonstrations and tests alone: whoever knows the
+// name has the private key, and its id says so.
 func DemonstrationKey(namespace string) (id string, key ed25519.PrivateKey) {
 	seed := sha256.Sum256([]byte("aval demonstration key\x00" + namespace))
 	return "demonstration-" + namespace, ed25519.NewKeyFromSeed(seed[:])

@@ -13,8 +13,8 @@ import (
 	"github.com/aval-systems/aval/consumers/certificate"
 )
 
-// golden is the JWS of {"certificate_id":"c1"} under the demonstration key of "paga". It never changes: what was
-// signed stays verifiable.
+// golden is the JWS of {"certificate_id":"c1"} under the demonstration key of "paga". It never changes: what
+// was signed stays verifiable.
 const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6ImRlbW9uc3RyYXRpb24tcGFnYSIsInR5cCI6InBheW1lbnQtY2VydGlmaWNhdGUrandzIn0" +
 	".eyJjZXJ0aWZpY2F0ZV9pZCI6ImMxIn0" +
 	".2Nf102kV80UxIC7WNSdkiSFprxUp743-fD0IKkwGlauvH7xi6yrI_zZmJeW5-pdDp-EjxxyuMrKU4mL_Ipj1Dw"
@@ -34,7 +34,9 @@ func TestSignatureIsEd25519(t *testing.T) {
 	t.Parallel()
 	parts := strings.Split(golden, ".")
 	header, payload, signature := decode64(t, parts[0]), decode64(t, parts[1]), decode64(t, parts[2])
-	if want := `{"alg":"EdDSA","kid":"demonstration-paga","typ":"payment-certificate+jws"}`; string(header) != want {
+	if want := `{"alg":"EdDSA","kid":"demonstration-paga","typ":"payment-certificate+jws"}`; string(
+		header,
+	) != want {
 		t.Errorf("header is %s, want %s", header, want)
 	}
 	if string(payload) != `{"certificate_id":"c1"}` {
@@ -101,13 +103,15 @@ func TestVerifyRefuses(t *testing.T) {
 	for name, token := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if claims, err := certificate.Verify(token, keys(t).Public()); err == nil || claims != (certificate.Claims{}) {
+			if claims, err := certificate.Verify(token, keys(t).Public()); err == nil ||
+				claims != (certificate.Claims{}) {
 				t.Errorf("Verify() = %v, %v, want an error", claims, err)
 			}
 		})
 	}
 	right := headed(`"alg":"EdDSA","kid":"demonstration-paga"`)
-	if claims, err := certificate.Verify(right, keys(t).Public()); err != nil || claims.CertificateID != "c1" {
+	if claims, err := certificate.Verify(right, keys(t).Public()); err != nil ||
+		claims.CertificateID != "c1" {
 		t.Errorf("Verify(right) = %v, %v", claims, err)
 	}
 }

@@ -31,9 +31,11 @@ const (
 func invitation(change ...func(*schemas.Invitation)) *schemas.Invitation {
 	x := &schemas.Invitation{
 		ReceivingBank: receivingBank, ReceivingAccount: shopAccount, Seller: shop, Reference: "order 1", Buyer: maria,
-		Amount:           &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
-		Funding:          schemas.Funding_FUNDING_DEPOSIT,
-		Issuing:          &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Bank{Bank: issuingBank}},
+		Amount:  &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
+		Funding: schemas.Funding_FUNDING_DEPOSIT,
+		Issuing: &schemas.IssuingInformation{
+			Kind: &schemas.IssuingInformation_Bank{Bank: issuingBank},
+		},
 		Route:            schemas.Route_ROUTE_DIRECT,
 		AccountSource:    schemas.AccountSource_ACCOUNT_SOURCE_ENTERED,
 		DirectoryVersion: 1,
@@ -187,8 +189,16 @@ func (d directories) At(version uint64) (*certificate.Directory, error) {
 
 func participants() *schemas.Directory {
 	return &schemas.Directory{Participants: []*schemas.Participant{
-		{Bank: receivingBank, SigningKeyId: "demonstration-aval", Contacts: []string{"boss@paga.example", "+5511999"}},
-		{Bank: issuingBank, SigningKeyId: "demonstration-paga", Contacts: []string{"@Paga.Example", "Eva@Avalon.example"}},
+		{
+			Bank:         receivingBank,
+			SigningKeyId: "demonstration-aval",
+			Contacts:     []string{"boss@paga.example", "+5511999"},
+		},
+		{
+			Bank:         issuingBank,
+			SigningKeyId: "demonstration-paga",
+			Contacts:     []string{"@Paga.Example", "Eva@Avalon.example"},
+		},
 	}}
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Stage makes a dead letter of every item of a journal that its book could not read. It says where the command
-// stands, so that it can be driven again.
+// Stage makes a dead letter of every item of a journal that its book could not read. It says where the
+// command stands, so that it can be driven again.
 func Stage() pipeline.Stage {
 	return pipeline.Stage{
 		Name: "deadletter", Reads: []string{schemas.TopicEntries, schemas.TopicPreIssues}, Follow: follow,

@@ -21,7 +21,11 @@ func TestStageKeepsWhatNoBookCouldRead(t *testing.T) {
 		journal, commands string
 		body              proto.Message
 	}{
-		"movement": {schemas.TopicEntries, schemas.TopicMovements, &schemas.Entry{Decision: d, Unreadable: original}},
+		"movement": {
+			schemas.TopicEntries,
+			schemas.TopicMovements,
+			&schemas.Entry{Decision: d, Unreadable: original},
+		},
 		"request": {
 			schemas.TopicPreIssues, schemas.TopicIssuanceRequests, &schemas.PreIssue{Decision: d, Unreadable: original},
 		},
@@ -51,7 +55,8 @@ func TestStageLeavesTheRest(t *testing.T) {
 	for topic, body := range map[string]proto.Message{
 		schemas.TopicEntries: &schemas.Entry{Decision: d}, schemas.TopicPreIssues: &schemas.PreIssue{Decision: d},
 	} {
-		if records, err := pipeline.Follows(deadletter.Stage(), item(topic, body)); err != nil || len(records) != 0 {
+		if records, err := pipeline.Follows(deadletter.Stage(), item(topic, body)); err != nil ||
+			len(records) != 0 {
 			t.Errorf("Follows(%s) = %v, %v, want nothing", topic, records, err)
 		}
 	}
@@ -59,7 +64,11 @@ func TestStageLeavesTheRest(t *testing.T) {
 
 func item(topic string, body proto.Message) pipeline.In {
 	return pipeline.In{
-		Attributes: schemas.Attributes{ID: "item", Source: "/aval/ledger", Time: time.Unix(1790000000, 0).UTC()},
-		Topic:      topic, Partition: 3, Offset: 99, Body: body,
+		Attributes: schemas.Attributes{
+			ID:     "item",
+			Source: "/aval/ledger",
+			Time:   time.Unix(1790000000, 0).UTC(),
+		},
+		Topic: topic, Partition: 3, Offset: 99, Body: body,
 	}
 }

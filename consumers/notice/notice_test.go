@@ -24,7 +24,8 @@ func TestDeliverReturnsTheReceipt(t *testing.T) {
 	}
 	for range 2 {
 		records, err := pipeline.Follows(notice.Stage(), in)
-		if err != nil || len(records) != 1 || string(records[0].Key) != "i1" || records[0].Topic != schemas.TopicReceipts {
+		if err != nil || len(records) != 1 || string(records[0].Key) != "i1" ||
+			records[0].Topic != schemas.TopicReceipts {
 			t.Fatalf("Follows() = %v, %v, want one receipt", records, err)
 		}
 		got, err := schemas.Decode(records[0].Headers, records[0].Value)

@@ -42,8 +42,7 @@ type Book interface {
 const (
 	// Unreadable is the verb of a command that Plan could not read.
 	Unreadable = "unreadable"
-	// Tick is the verb of a command that moves the shard's log time. Its fifth field is the retention in ms. It
-	// stands in every partition, whatever its key.
+	// Tick is the verb of a command that moves the shard's log time. Its fifth field is the retention in ms.
 	Tick = "tick"
 )
 

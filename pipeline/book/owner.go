@@ -49,7 +49,7 @@ func (r *Runner) takeover(ctx context.Context, shard int) (*owner, error) {
 	}
 	history := hex.EncodeToString(random[:])
 	now := r.Now()
-	record, err := pipeline.Encode(r.Book.Journal(), "", schemas.Message{
+	record, err := pipeline.Encode(r.Book.Journal(), schemas.Message{
 		Attributes: schemas.Attributes{ID: history, Source: r.source(), Time: now},
 		Body:       &schemas.Takeover{History: history, Partitions: int32(r.Partitions), Owner: r.Owner}, //nolint:gosec // few
 	})

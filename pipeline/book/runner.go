@@ -227,12 +227,7 @@ func (r *Runner) planOne(record pipeline.Record) (p plan, fields []string, err e
 	if fields, err = r.Book.Plan(p.in); err != nil {
 		return p, nil, err
 	}
-	if fields[0] != Tick {
-		if err := pipeline.CheckPartition(record, r.Partitions); err != nil {
-			return p, nil, err
-		}
-	}
-	return p, fields, nil
+	return p, fields, pipeline.CheckKey(p.in, r.Partitions)
 }
 
 // record makes the entry of an answer: one record for each command.
@@ -270,5 +265,16 @@ func (r *Runner) item(p plan, d *schemas.Decision) (pipeline.Record, error) {
 	} else {
 		m.Body = r.Book.Item(p.in, d)
 	}
-	return pipeline.Encode(r.Book.Journal(), string(p.record.Key), m)
+	record, err := pipeline.Encode(r.Book.Journal(), m)
+	record.Key = p.record.Key // the shard is the partition; the key is for those who look
+	return record, err
+}
+
+// Work is the book's work, for pipeline.Route.
+func (r *Runner) Work() pipeline.Work {
+	return pipeline.Work{
+		Name: r.Book.Name(), Topic: r.Book.Commands(),
+		Config: pipeline.SubscriberConfig{Group: r.Book.Name(), Resume: r.Resume, Revoked: r.Revoked, Idle: IdleAfter},
+		Handle: r.Handle,
+	}
 }

@@ -13,16 +13,17 @@ import (
 )
 
 // toy is the smallest book that has everything: a sum that must not exceed a limit, and remembered identifiers.
-type toy struct{}
+// Its versions have other limits: two that decide the same shard do not decide the same.
+type toy struct{ limit int64 }
 
-const toyLimit = 400
+func toyLimits() []int64 { return []int64{100, 400} }
 
 func (toy) Name() string                       { return "toy" }
 func (toy) Commands() string                   { return schemas.TopicMovements }
 func (toy) Journal() string                    { return schemas.TopicEntries }
 func (toy) Tables() (fixed, rotating []string) { return []string{"sums"}, nil }
 func (toy) Width() int                         { return 6 }
-func (toy) Lua() string {
+func (b toy) Lua() string {
 	return fmt.Sprintf(`
 local book = { tables = { 'sums' }, rotating = {}, width = 6 }
 function book.wants(c, want) want('sums', c[5]) end
@@ -34,7 +35,7 @@ function book.decide(c, s)
   s.set('sums', c[5], s.number(sum))
   return s.remember(c[2], c[4], 'done')
 end
-`, toyLimit)
+`, b.limit)
 }
 
 func (toy) Plan(in pipeline.In) ([]string, error) {
@@ -61,7 +62,7 @@ func (toy) Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message 
 // credit is a command: an identifier, an amount.
 func credit(t *testing.T, id string, amount int64) pipeline.Record {
 	t.Helper()
-	r, err := pipeline.Encode(schemas.TopicMovements, account, schemas.Message{
+	r, err := pipeline.Encode(schemas.TopicMovements, schemas.Message{
 		Attributes: schemas.Attributes{ID: id, Source: "/test", Time: time.UnixMilli(1e12)},
 		Body: &schemas.Movement{Account: account, Verb: &schemas.Movement_Credit{Credit: &schemas.Credit{
 			Amount: &schemas.Money{MinorUnits: amount, Currency: "BRL"}, Contra: schemas.Contra_CONTRA_GENESIS,
@@ -75,7 +76,7 @@ func credit(t *testing.T, id string, amount int64) pipeline.Record {
 
 const account = "AVALBRSP/1"
 
-// toyModel decides as the toy does.
+// toyModel decides as the toy does, and follows what was decided.
 type toyModel struct {
 	sum  int64
 	seen map[string]seenModel
@@ -86,7 +87,7 @@ type seenModel struct {
 	word   string
 }
 
-func (m *toyModel) decide(id string, amount int64) string {
+func (m *toyModel) decide(id string, amount, limit int64) string {
 	if before, ok := m.seen[id]; ok {
 		switch {
 		case before.amount != amount:
@@ -96,12 +97,18 @@ func (m *toyModel) decide(id string, amount int64) string {
 		}
 		return "repeat insufficient"
 	}
-	word := "done"
-	if m.sum+amount > toyLimit {
-		word = "refused insufficient"
-	} else {
-		m.sum += amount
+	if m.sum+amount > limit {
+		return "refused insufficient"
+	}
+	return "done"
+}
+
+func (m *toyModel) follow(id string, amount int64, word string) {
+	if _, ok := m.seen[id]; ok {
+		return
 	}
 	m.seen[id] = seenModel{amount: amount, word: word}
-	return word
+	if word == "done" {
+		m.sum += amount
+	}
 }
