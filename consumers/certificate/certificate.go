@@ -26,8 +26,8 @@ func Certificate(signer Signer) pipeline.Stage {
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)
 			repeat := entry.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REPEAT
-			if repeat || entry.GetMovement().GetHold() == nil ||
-				!refersTo(entry, &schemas.IssuanceRequest{}) {
+			ours := entry.GetMovement().GetHold() != nil && refersTo(entry, &schemas.IssuanceRequest{})
+			if repeat || !ours {
 				return nil, nil
 			}
 			request, err := held(entry)
@@ -60,11 +60,11 @@ func followHold(
 		return issue(signer, in, request)
 	case schemas.Outcome_OUTCOME_REFUSED:
 		return refuseMoney(in, request.GetTerms(), d.GetReason(), schemas.Reason_REASON_NOT_GUARANTEED), nil
-	case schemas.Outcome_OUTCOME_CONFLICT: // an invitation has one hold: only somebody who is not funding gets here
+	case schemas.Outcome_OUTCOME_CONFLICT:
+		// An invitation has one hold: only somebody who is not funding gets here.
 		conflict := schemas.Reason_REASON_CONFLICT
 		return refuseMoney(in, request.GetTerms(), conflict, conflict), nil
-	case schemas.Outcome_OUTCOME_REPEAT,
-		schemas.Outcome_OUTCOME_UNREADABLE,
+	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE,
 		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil, nil // told with the first, or without a movement

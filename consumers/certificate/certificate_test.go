@@ -58,7 +58,8 @@ func TestCertificateRefuses(t *testing.T) {
 			refusal, toSeller, "notices maria BUYER REFUSED account-kind",
 		}},
 		"contradiction": {conflict(), []string{
-			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict", "notices maria BUYER REFUSED conflict",
+			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict",
+			"notices maria BUYER REFUSED conflict",
 		}},
 		"repeat": {repeated(), nil},
 		"repeat of what was refused": {
@@ -81,11 +82,8 @@ func TestCertificateRefuses(t *testing.T) {
 func TestCertificateWaitsForItsKey(t *testing.T) {
 	t.Parallel()
 	x := request(terms(func(y *schemas.Terms) { y.KeyId = "tomorrow" }))
-	outs, err := certificate.Certificate(
-		keys(t),
-	).Follow(
-		in(schemas.TopicEntries, answer(done(), holdFor(t, x))),
-	)
+	held := in(schemas.TopicEntries, answer(done(), holdFor(t, x)))
+	outs, err := certificate.Certificate(keys(t)).Follow(held)
 	if err == nil || outs != nil || !strings.Contains(err.Error(), "tomorrow") {
 		t.Errorf("Follow() = %v, %v, want to wait for the key", outs, err)
 	}
@@ -162,6 +160,32 @@ func TestCertificateSignsNoForgery(t *testing.T) {
 			checkLetter(t, out, "movements/3/7", "")
 			letter, _ := out.Body.(*schemas.DeadLetter)
 			checkOriginal(t, letter, entry.GetId(), entry.GetMovement())
+		})
+	}
+}
+
+// Nor where the movement and its reference agree with each other, but the request not with its terms.
+func TestCertificateSignsNoRequestAgainstItsTerms(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*schemas.IssuanceRequest){
+		"another bank's":   func(x *schemas.IssuanceRequest) { x.Terms.IssuingBank = receivingBank },
+		"requested by eve": func(x *schemas.IssuanceRequest) { x.GetRequest().Buyer = "eve" },
+		"not the pre-filled account": func(x *schemas.IssuanceRequest) {
+			x.Terms.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
+			x.Terms.IssuingAccount = issuingBank + "/given"
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := request(terms())
+			entry := answer(done(), holdFor(t, x))
+			change(x)
+			entry.Movement.Reference = anyOf(t, x)
+			entry.Movement.Content = append(schemas.TermsDigest(x.GetTerms()), mariaAccount...)
+			entry.Movement.GetHold().Holder = x.GetRequest().GetBuyer()
+			out := only(t, follow(t, certificate.Certificate(never{}), in(schemas.TopicEntries, entry)))
+			checkLetter(t, out, "movements/3/7", "the request")
 		})
 	}
 }

@@ -27,7 +27,7 @@ type Claims struct {
 	Reference        string `json:"reference"`
 	Buyer            string `json:"buyer"`
 	Amount           string `json:"amount"`      // with exactly the digits that the currency has: 177.20
-	MinorUnits       string `json:"minor_units"` // the same, 17720: a text, since not every reader has such integers
+	MinorUnits       string `json:"minor_units"` // 17720: a text, since not every reader has such integers
 	Currency         string `json:"currency"`
 	Funding          string `json:"funding"` // deposit, credit
 	ReceivingBank    string `json:"receiving_bank"`

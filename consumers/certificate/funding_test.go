@@ -29,10 +29,8 @@ func TestFundingAsksForTheMoney(t *testing.T) {
 				Account: mariaAccount, Reference: anyOf(t, x),
 				Content: append(schemas.TermsDigest(x.GetTerms()), mariaAccount...),
 				Verb: &schemas.Movement_Hold{Hold: &schemas.Hold{
-					Amount: &schemas.Money{
-						MinorUnits: 17720,
-						Currency:   "BRL",
-					}, Holder: maria, Kind: test.kind,
+					Amount: &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
+					Holder: maria, Kind: test.kind,
 				}},
 			}
 			if !proto.Equal(out.Body, want) {

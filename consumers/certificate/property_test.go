@@ -153,13 +153,8 @@ func drawReason(t *rapid.T) schemas.Reason {
 
 func drawDecision(t *rapid.T) *schemas.Decision {
 	d := &schemas.Decision{
-		Offset: rapid.Int64Range(
-			0,
-			1<<40,
-		).Draw(
-			t,
-			"offset",
-		), Outcome: schemas.Outcome(rapid.IntRange(1, 5).Draw(t, "outcome")),
+		Offset:  rapid.Int64Range(0, 1<<40).Draw(t, "offset"),
+		Outcome: schemas.Outcome(rapid.IntRange(1, 5).Draw(t, "outcome")),
 	}
 	if d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED ||
 		d.GetOutcome() != schemas.Outcome_OUTCOME_DONE && rapid.Bool().Draw(t, "because") {
@@ -170,22 +165,13 @@ func drawDecision(t *rapid.T) *schemas.Decision {
 
 func drawText(t *rapid.T, name string) string {
 	return rapid.OneOf(
-		rapid.Just(
-			shop,
-		),
-		rapid.Just(maria),
-		rapid.Just(receivingBank),
-		rapid.StringN(1, 200, schemas.TextMax),
+		rapid.SampledFrom([]string{shop, maria, receivingBank}), rapid.StringN(1, 200, schemas.TextMax),
 	).Draw(t, name)
 }
 
 func drawAccount(t *rapid.T, name string) string {
-	return rapid.SampledFrom(
-		[]string{shopAccount, mariaAccount, issuingBank + "/x", "NONEBRSP/1"},
-	).Draw(
-		t,
-		name,
-	)
+	accounts := []string{shopAccount, mariaAccount, issuingBank + "/x", "NONEBRSP/1"}
+	return rapid.SampledFrom(accounts).Draw(t, name)
 }
 
 func drawRecipient(t *rapid.T) *schemas.Recipient {
@@ -228,12 +214,7 @@ func drawTerms(t *rapid.T) *schemas.Terms {
 		y.Seller, y.Buyer, y.Reference = drawText(t, "seller"), drawText(t, "buyer"), drawText(t, "reference")
 		y.Funding = schemas.Funding(rapid.IntRange(1, 2).Draw(t, "funding"))
 		y.Route = schemas.Route(rapid.IntRange(1, 2).Draw(t, "route"))
-		y.IssuingBank = rapid.SampledFrom(
-			[]string{issuingBank, issuingBank, receivingBank},
-		).Draw(
-			t,
-			"issuing bank",
-		)
+		y.IssuingBank = rapid.SampledFrom([]string{issuingBank, receivingBank}).Draw(t, "issuing bank")
 		y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_ENTERED
 		if rapid.Bool().Draw(t, "confirmed") {
 			y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED
@@ -275,12 +256,8 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	for x.GetRequest() == nil {
 		x = request(drawTerms(t))
 	}
-	reference := rapid.SampledFrom(
-		[]proto.Message{drawInvitation(t), x, drawTerms(t), nil},
-	).Draw(
-		t,
-		"reference",
-	)
+	references := []proto.Message{drawInvitation(t), x, drawTerms(t), nil}
+	reference := rapid.SampledFrom(references).Draw(t, "reference")
 	account, currency := drawAccount(t, "account"), "BRL"
 	m := &schemas.Movement{Account: account}
 	vouch := &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: shop, Currency: currency}}
@@ -292,7 +269,8 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	genuine := rapid.IntRange(0, 3).Draw(t, "genuine") > 0
 	switch r := reference.(type) {
 	case *schemas.Invitation:
-		entry.Id, m.Account, m.Content, m.Verb = schemas.VouchID(r.GetId()), shopAccount, schemas.ContentDigest(r), vouch
+		m.Account, m.Content = shopAccount, schemas.ContentDigest(r)
+		entry.Id, m.Verb = schemas.VouchID(r.GetId()), vouch
 		vouch.Vouch.Holder, vouch.Vouch.Currency = r.GetSeller(), r.GetAmount().GetCurrency()
 	case *schemas.IssuanceRequest:
 		m.Content = append(schemas.TermsDigest(r.GetTerms()), r.GetRequest().GetAccount()...)
@@ -303,9 +281,8 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	}
 	if m.GetVerb() == nil || !genuine {
 		m.Verb = rapid.SampledFrom([]*schemas.Movement{
-			{
-				Verb: vouch,
-			}, {Verb: hold}, {Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}},
+			{Verb: vouch}, {Verb: hold},
+			{Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}},
 		}).Draw(t, "verb").GetVerb()
 	}
 	if reference != nil {

@@ -55,8 +55,7 @@ func followPreIssue(in pipeline.In, item *schemas.PreIssue) []pipeline.Out {
 		return followLost(in, item.GetRequest(), decision.GetReason())
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		return followLost(in, item.GetRequest(), schemas.Reason_REASON_CONFLICT)
-	case schemas.Outcome_OUTCOME_REPEAT,
-		schemas.Outcome_OUTCOME_UNREADABLE,
+	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE,
 		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil

@@ -54,52 +54,32 @@ func TestRelay(t *testing.T) {
 			"refusals INVITATION withdrawn", "notices maria BUYER REFUSED withdrawn",
 		}},
 		"lapsed": {done(), lapse, nil, []string{
-			"refusals INVITATION lapsed", "notices shop SELLER REFUSED lapsed", "notices maria BUYER REFUSED lapsed",
+			"refusals INVITATION lapsed", "notices shop SELLER REFUSED lapsed",
+			"notices maria BUYER REFUSED lapsed",
 		}},
 		"requested":       {done(), request(terms()), nil, nil},
 		"requested again": {repeated(), request(terms()), nil, nil},
-		"declined late": {
-			late,
-			decline,
-			nil,
-			[]string{"notices maria BUYER ANSWER_REFUSED already-requested"},
-		},
-		"withdrawn late": {
-			late,
-			withdraw,
-			nil,
-			[]string{"notices shop SELLER ANSWER_REFUSED already-requested"},
-		},
-		"lapsed late": {
-			late,
-			lapse,
-			nil,
-			[]string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED already-requested"},
-		},
-		"request twofold": {
-			conflict(),
-			request(terms()),
-			nil,
-			[]string{"notices maria BUYER ANSWER_REFUSED conflict"},
-		},
-		"decline twofold": {
-			conflict(),
-			decline,
-			nil,
-			[]string{"notices maria BUYER ANSWER_REFUSED conflict"},
-		},
-		"withdraw twofold": {
-			conflict(),
-			withdraw,
-			nil,
-			[]string{"notices shop SELLER ANSWER_REFUSED conflict"},
-		},
-		"lapse twofold": {
-			conflict(),
-			lapse,
-			nil,
-			[]string{"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED conflict"},
-		},
+		"declined late": {late, decline, nil, []string{
+			"notices maria BUYER ANSWER_REFUSED already-requested",
+		}},
+		"withdrawn late": {late, withdraw, nil, []string{
+			"notices shop SELLER ANSWER_REFUSED already-requested",
+		}},
+		"lapsed late": {late, lapse, nil, []string{
+			"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED already-requested",
+		}},
+		"request twofold": {conflict(), request(terms()), nil, []string{
+			"notices maria BUYER ANSWER_REFUSED conflict",
+		}},
+		"decline twofold": {conflict(), decline, nil, []string{
+			"notices maria BUYER ANSWER_REFUSED conflict",
+		}},
+		"withdraw twofold": {conflict(), withdraw, nil, []string{
+			"notices shop SELLER ANSWER_REFUSED conflict",
+		}},
+		"lapse twofold": {conflict(), lapse, nil, []string{
+			"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED conflict",
+		}},
 		"another's request is told to who sent it": {
 			refused(schemas.Reason_REASON_BUYER), evesRequest, nil,
 			[]string{"notices eve BUYER ANSWER_REFUSED buyer"},
@@ -113,11 +93,8 @@ func TestRelay(t *testing.T) {
 			if test.change != nil {
 				test.change(x.GetTerms())
 			}
-			item := in(
-				schemas.TopicPreIssues,
-				&schemas.PreIssue{Decision: test.decision, Id: "c1", Request: x},
-			)
-			outs := follow(t, certificate.Relay(), item)
+			item := &schemas.PreIssue{Decision: test.decision, Id: "c1", Request: x}
+			outs := follow(t, certificate.Relay(), in(schemas.TopicPreIssues, item))
 			check(t, outs, test.want...)
 			for _, out := range outs {
 				refusal, ok := out.Body.(*schemas.Refusal)
@@ -167,6 +144,22 @@ func TestRelayLegs(t *testing.T) {
 		leg = next
 	}
 	check(t, follow(t, certificate.Relay(), receiptOf(leg, "last")))
+}
+
+func TestRelayLegsOfTwoNoticesAreTwo(t *testing.T) {
+	t.Parallel()
+	x := terms(func(y *schemas.Terms) { y.Route = schemas.Route_ROUTE_VIA_SELLER })
+	item := &schemas.PreIssue{Decision: done(), Id: "o1", Request: &schemas.IssuanceRequest{
+		Terms: x, Verb: &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}},
+	}}
+	one := only(t, follow(t, certificate.Relay(), in(schemas.TopicPreIssues, item)))
+	two := one
+	two.ID = "another"
+	a := only(t, follow(t, certificate.Relay(), receiptOf(one, "r1")))
+	b := only(t, follow(t, certificate.Relay(), receiptOf(two, "r2")))
+	if a.ID == b.ID {
+		t.Errorf("both bring the leg %s", a.ID)
+	}
 }
 
 func receiptOf(notice pipeline.Out, id string) pipeline.In {

@@ -12,14 +12,16 @@ import (
 // It resolves with the version of the directory that the invitation carries, and waits for that version.
 //
 //	reads  entries (vouches of invitations, every outcome)
-//	emits  issuance-requests (offer); of what was not vouched for or resolves to no bank refusals, notices (seller)
+//	emits  issuance-requests (offer); of what was not vouched for, or resolves to no bank,
+//	       refusals and notices (seller)
 func Routing(directories Directories) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "routing", Reads: []string{schemas.TopicEntries},
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)
 			repeat := entry.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REPEAT
-			if repeat || entry.GetMovement().GetVouch() == nil || !refersTo(entry, &schemas.Invitation{}) {
+			ours := entry.GetMovement().GetVouch() != nil && refersTo(entry, &schemas.Invitation{})
+			if repeat || !ours {
 				return nil, nil
 			}
 			x, err := vouched(entry)
@@ -57,8 +59,7 @@ func followVouch(
 		return refuseInvitation(in.ID, x, d.GetReason(), ""), nil
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		return refuseInvitation(in.ID, x, schemas.Reason_REASON_CONFLICT, ""), nil
-	case schemas.Outcome_OUTCOME_REPEAT,
-		schemas.Outcome_OUTCOME_UNREADABLE,
+	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE,
 		schemas.Outcome_OUTCOME_UNSPECIFIED:
 	}
 	return nil, nil // told with the first, or without a movement

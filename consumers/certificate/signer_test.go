@@ -15,7 +15,8 @@ import (
 
 // golden is the JWS of {"certificate_id":"c1"} under the demonstration key of "paga". It never changes: what
 // was signed stays verifiable.
-const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6ImRlbW9uc3RyYXRpb24tcGFnYSIsInR5cCI6InBheW1lbnQtY2VydGlmaWNhdGUrandzIn0" +
+const golden = "eyJhbGciOiJFZERTQSIsImtpZCI6ImRlbW9uc3RyYXRpb24tcGFnYSIs" +
+	"InR5cCI6InBheW1lbnQtY2VydGlmaWNhdGUrandzIn0" +
 	".eyJjZXJ0aWZpY2F0ZV9pZCI6ImMxIn0" +
 	".2Nf102kV80UxIC7WNSdkiSFprxUp743-fD0IKkwGlauvH7xi6yrI_zZmJeW5-pdDp-EjxxyuMrKU4mL_Ipj1Dw"
 
@@ -34,9 +35,8 @@ func TestSignatureIsEd25519(t *testing.T) {
 	t.Parallel()
 	parts := strings.Split(golden, ".")
 	header, payload, signature := decode64(t, parts[0]), decode64(t, parts[1]), decode64(t, parts[2])
-	if want := `{"alg":"EdDSA","kid":"demonstration-paga","typ":"payment-certificate+jws"}`; string(
-		header,
-	) != want {
+	want := `{"alg":"EdDSA","kid":"demonstration-paga","typ":"payment-certificate+jws"}`
+	if string(header) != want {
 		t.Errorf("header is %s, want %s", header, want)
 	}
 	if string(payload) != `{"certificate_id":"c1"}` {
@@ -103,15 +103,15 @@ func TestVerifyRefuses(t *testing.T) {
 	for name, token := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if claims, err := certificate.Verify(token, keys(t).Public()); err == nil ||
-				claims != (certificate.Claims{}) {
+			claims, err := certificate.Verify(token, keys(t).Public())
+			if err == nil || claims != (certificate.Claims{}) {
 				t.Errorf("Verify() = %v, %v, want an error", claims, err)
 			}
 		})
 	}
 	right := headed(`"alg":"EdDSA","kid":"demonstration-paga"`)
-	if claims, err := certificate.Verify(right, keys(t).Public()); err != nil ||
-		claims.CertificateID != "c1" {
+	claims, err := certificate.Verify(right, keys(t).Public())
+	if err != nil || claims.CertificateID != "c1" {
 		t.Errorf("Verify(right) = %v, %v", claims, err)
 	}
 }
@@ -149,9 +149,10 @@ func TestKeySets(t *testing.T) {
 	}
 	one := `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
 	for name, set := range map[string]string{
-		"no JSON": "x", "no kid": `{"keys":[` + one + `]}`, "a key of another form": `{"keys":[{"kid":"a","kty":"OKP"}]}`,
-		"twice": `{"keys":[{"kid":"a",` + one[1:] + `,{"kid":"a",` + one[1:] + `]}`,
-		"long":  strings.Repeat(" ", 4<<20) + `{"keys":[]}`,
+		"no JSON": "x", "no kid": `{"keys":[` + one + `]}`,
+		"a key of another form": `{"keys":[{"kid":"a","kty":"OKP"}]}`,
+		"twice":                 `{"keys":[{"kid":"a",` + one[1:] + `,{"kid":"a",` + one[1:] + `]}`,
+		"long":                  strings.Repeat(" ", 4<<20) + `{"keys":[]}`,
 	} {
 		if got, err := certificate.LoadPublicKeys(strings.NewReader(set)); err == nil {
 			t.Errorf("LoadPublicKeys(%s) = %v, want an error", name, got)

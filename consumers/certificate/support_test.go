@@ -30,7 +30,8 @@ const (
 // invitation is one that makes sense, changed.
 func invitation(change ...func(*schemas.Invitation)) *schemas.Invitation {
 	x := &schemas.Invitation{
-		ReceivingBank: receivingBank, ReceivingAccount: shopAccount, Seller: shop, Reference: "order 1", Buyer: maria,
+		ReceivingBank: receivingBank, ReceivingAccount: shopAccount, Seller: shop, Reference: "order 1",
+		Buyer:   maria,
 		Amount:  &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
 		Funding: schemas.Funding_FUNDING_DEPOSIT,
 		Issuing: &schemas.IssuingInformation{
@@ -53,7 +54,8 @@ func invitation(change ...func(*schemas.Invitation)) *schemas.Invitation {
 func terms(change ...func(*schemas.Terms)) *schemas.Terms {
 	x := invitation()
 	y := &schemas.Terms{
-		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Seller: shop, Reference: x.GetReference(),
+		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x),
+		Seller: shop, Reference: x.GetReference(),
 		Buyer: maria, Amount: x.GetAmount(), Funding: x.GetFunding(), ReceivingBank: receivingBank,
 		ReceivingAccount: shopAccount, IssuingBank: issuingBank, AccountSource: x.GetAccountSource(),
 		Route: x.GetRoute(), KeyId: "demonstration-paga", DirectoryVersion: 1,
@@ -149,7 +151,8 @@ func told(outs []pipeline.Out) []string {
 		case *schemas.Refusal:
 			line += " " + body.GetReason().Word()
 		case *schemas.Notice:
-			line += " " + role(body.GetRecipient()) + " " + strings.TrimPrefix(body.GetSubject().String(), "SUBJECT_")
+			line += " " + role(body.GetRecipient()) + " " +
+				strings.TrimPrefix(body.GetSubject().String(), "SUBJECT_")
 			if body.GetReason() != schemas.Reason_REASON_UNSPECIFIED {
 				line += " " + body.GetReason().Word()
 			}

@@ -7,10 +7,7 @@ import (
 
 // refuseInvitation refuses an invitation that has no terms yet, and tells the seller.
 func refuseInvitation(
-	cause string,
-	x *schemas.Invitation,
-	reason schemas.Reason,
-	detail string,
+	cause string, x *schemas.Invitation, reason schemas.Reason, detail string,
 ) []pipeline.Out {
 	refusal := &schemas.Refusal{
 		InvitationId:  x.GetId(),

@@ -24,23 +24,23 @@ func Stage() pipeline.Stage {
 func follow(in pipeline.In) ([]pipeline.Out, error) {
 	switch item := in.Body.(type) {
 	case *schemas.Entry:
-		return letter(schemas.TopicMovements, in.Partition, item.GetDecision(), item.GetUnreadable()), nil
+		return letter(in, schemas.TopicMovements, item.GetDecision(), item.GetUnreadable()), nil
 	case *schemas.PreIssue:
-		return letter(schemas.TopicIssuanceRequests, in.Partition, item.GetDecision(), item.GetUnreadable()), nil
+		return letter(in, schemas.TopicIssuanceRequests, item.GetDecision(), item.GetUnreadable()), nil
 	}
 	panic(fmt.Sprintf("topic %s holds a %T", in.Topic, in.Body)) // a dead letter, too
 }
 
-func letter(topic string, partition int, d *schemas.Decision, original *schemas.Unreadable) []pipeline.Out {
+func letter(in pipeline.In, topic string, d *schemas.Decision, original *schemas.Unreadable) []pipeline.Out {
 	if d.GetOutcome() != schemas.Outcome_OUTCOME_UNREADABLE {
 		return nil
 	}
-	place := []string{topic, strconv.Itoa(partition), strconv.FormatInt(d.GetOffset(), 10)}
+	place := []string{topic, strconv.Itoa(in.Partition), strconv.FormatInt(d.GetOffset(), 10)}
 	return []pipeline.Out{{
 		Topic: schemas.TopicDeadLetters,
 		ID:    schemas.DeriveID("dead-letter", place...),
 		Body: &schemas.DeadLetter{
-			Topic: topic, Partition: int32(partition), //nolint:gosec // a partition's number is small
+			Topic: topic, Partition: int32(in.Partition), //nolint:gosec // a partition's number is small
 			Offset: d.GetOffset(), Original: original,
 		},
 	}}

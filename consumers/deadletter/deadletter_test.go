@@ -27,7 +27,8 @@ func TestStageKeepsWhatNoBookCouldRead(t *testing.T) {
 			&schemas.Entry{Decision: d, Unreadable: original},
 		},
 		"request": {
-			schemas.TopicPreIssues, schemas.TopicIssuanceRequests, &schemas.PreIssue{Decision: d, Unreadable: original},
+			schemas.TopicPreIssues, schemas.TopicIssuanceRequests,
+			&schemas.PreIssue{Decision: d, Unreadable: original},
 		},
 	}
 	for name, test := range tests {
@@ -53,10 +54,11 @@ func TestStageLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	d := &schemas.Decision{Outcome: schemas.Outcome_OUTCOME_REFUSED, Reason: schemas.Reason_REASON_STALE}
 	for topic, body := range map[string]proto.Message{
-		schemas.TopicEntries: &schemas.Entry{Decision: d}, schemas.TopicPreIssues: &schemas.PreIssue{Decision: d},
+		schemas.TopicEntries:   &schemas.Entry{Decision: d},
+		schemas.TopicPreIssues: &schemas.PreIssue{Decision: d},
 	} {
-		if records, err := pipeline.Follows(deadletter.Stage(), item(topic, body)); err != nil ||
-			len(records) != 0 {
+		records, err := pipeline.Follows(deadletter.Stage(), item(topic, body))
+		if err != nil || len(records) != 0 {
 			t.Errorf("Follows(%s) = %v, %v, want nothing", topic, records, err)
 		}
 	}

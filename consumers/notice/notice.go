@@ -1,7 +1,7 @@
 // Package notice delivers what somebody is told.
 //
 //	reads   notices
-//	effect  the inbox is the topic itself: its recipients read it, by their key, so a notice is there when it stands
+//	effect  none: the inbox is the topic itself, which its recipients read by their key
 //	emits   receipts
 package notice
 

@@ -15,8 +15,9 @@ func TestDeliverReturnsTheReceipt(t *testing.T) {
 	t.Parallel()
 	n := &schemas.Notice{
 		Recipient: &schemas.Recipient{Role: schemas.Role_ROLE_BUYER, Id: "maria"},
-		Subject:   schemas.Subject_SUBJECT_REFUSED, InvitationId: "i1", Reason: schemas.Reason_REASON_INSUFFICIENT,
-		Then: []*schemas.Recipient{{Role: schemas.Role_ROLE_BUYER, Id: "paula"}},
+		Subject:   schemas.Subject_SUBJECT_REFUSED, InvitationId: "i1",
+		Reason: schemas.Reason_REASON_INSUFFICIENT,
+		Then:   []*schemas.Recipient{{Role: schemas.Role_ROLE_BUYER, Id: "paula"}},
 	}
 	in := pipeline.In{
 		Attributes: schemas.Attributes{ID: "n1", Source: "/aval/test", Time: time.Unix(1790000000, 0).UTC()},
