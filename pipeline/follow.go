@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -55,6 +56,9 @@ func (f *Follower) Sink(s Sink) []Work {
 					return err
 				}
 				if err := s.Store(ctx, b.Topic, b.Partition, ins, next.mark(b)); err != nil {
+					if errors.Is(err, ErrResume) {
+						b.Restart()
+					}
 					return err
 				}
 				r.done(b, next)

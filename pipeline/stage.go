@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/proto"
 
@@ -47,6 +48,10 @@ type Sink interface {
 	Reads() []string
 	// Resume returns the position that the sink's data have reached, below zero where there is none.
 	Resume(ctx context.Context, topic string, partition int) (Mark, error)
-	// Store takes the messages and the position after them, in one act.
+	// Store takes the messages and the position after them, in one act. ErrResume asks for Resume first.
 	Store(ctx context.Context, topic string, partition int, in []In, mark Mark) error
 }
+
+// ErrResume says that a sink's data stand elsewhere than where the messages begin: they were lost, or another
+// process has stored more. The partition begins anew, with Resume.
+var ErrResume = errors.New("begin anew where the data stand")
