@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/aval-systems/aval/consumers/certificate"
+	"github.com/aval-systems/aval/consumers/deadletter"
+	"github.com/aval-systems/aval/consumers/ledger"
+	"github.com/aval-systems/aval/consumers/notice"
+	"github.com/aval-systems/aval/consumers/preissue"
+	"github.com/aval-systems/aval/consumers/register"
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
+	"github.com/aval-systems/aval/pipeline/kafka"
+	"github.com/aval-systems/aval/schemas"
+)
+
+// system is a namespace on a Kafka and a Redis.
+type system struct {
+	kafka      *kafka.Client
+	redis      redis.UniversalClient
+	namespace  string
+	partitions int
+	logger     *slog.Logger
+}
+
+// place says where a system is.
+type place struct {
+	kafka      []string
+	redis      []string
+	namespace  string
+	partitions int // 0: what the namespace has, else the default
+}
+
+// partitionsDefault is how many partitions a new namespace gets: few, since each makes batches smaller.
+const partitionsDefault = 4
+
+// open connects, waits until both servers answer, and creates the topics that are absent. A namespace keeps the
+// number of partitions that it began with.
+func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
+	client, err := kafka.New(ctx, kafka.Config{
+		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &system{kafka: client, namespace: p.namespace, logger: logger}
+	// A command may have run when its reply is lost: whoever calls repeats it, since only it knows how.
+	s.redis = redis.NewUniversalClient(&redis.UniversalOptions{Addrs: p.redis, MaxRetries: -1})
+	if err := s.ready(ctx, p.partitions); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *system) close() error {
+	return errors.Join(s.kafka.Close(), s.redis.Close())
+}
+
+func (s *system) ready(ctx context.Context, partitions int) error {
+	found, err := s.kafka.Existing(ctx, schemas.TopicMovements)
+	switch {
+	case err != nil:
+		return err
+	case found == 0 && partitions == 0:
+		partitions = partitionsDefault
+	case found == 0:
+	case partitions != 0 && partitions != found:
+		return usage("--partitions %d: the namespace has %d, for its whole life", partitions, found)
+	default:
+		partitions = found
+	}
+	s.partitions = partitions
+	var specs []kafka.TopicSpec
+	for _, t := range schemas.Topics() {
+		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.PartitionCount(partitions), Configs: t.Config()})
+	}
+	if err := s.kafka.EnsureTopics(ctx, specs, 0); err != nil {
+		return err
+	}
+	return s.redisAnswers(ctx)
+}
+
+// redisAnswers waits until Redis does, and says once that it waits.
+func (s *system) redisAnswers(ctx context.Context) error {
+	for said := false; ; said = true {
+		err := s.redis.Ping(ctx).Err()
+		if err == nil {
+			return nil
+		}
+		if !said {
+			s.logger.WarnContext(ctx, "waiting for redis", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for redis: %w", err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// store is the state of a book.
+func (s *system) store(b book.Book) *book.Store { return book.NewStore(s.redis, s.namespace, b) }
+
+// stageNames are the stages, books and sinks of a system, in the order of the flow.
+func stageNames() []string {
+	return []string{
+		"invitation", "ledger", "routing", "request", "relay", "funding", "certificate", "notice", "register", "deadletter",
+	}
+}
+
+// works are the named ones, ready to be routed. The table is the map of the system.
+func (s *system) works(names []string, signer certificate.Signer) []pipeline.Work {
+	versions := &directories{log: s.kafka}
+	follower := &pipeline.Follower{Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal}
+	config := register.Config{Namespace: s.namespace, Partitions: s.partitions}
+	table := map[string]func() []pipeline.Work{
+		"invitation":  func() []pipeline.Work { return follower.Stage(certificate.Invitation()) },
+		"ledger":      func() []pipeline.Work { return s.book(ledger.Book{}) },
+		"routing":     func() []pipeline.Work { return follower.Stage(certificate.Routing(versions)) },
+		"request":     func() []pipeline.Work { return s.book(preissue.Book{}) },
+		"relay":       func() []pipeline.Work { return follower.Stage(certificate.Relay()) },
+		"funding":     func() []pipeline.Work { return follower.Stage(certificate.Funding(versions)) },
+		"certificate": func() []pipeline.Work { return follower.Stage(certificate.Certificate(signer)) },
+		"notice":      func() []pipeline.Work { return single(follower.Stage(notice.Stage())) },
+		"register":    func() []pipeline.Work { return follower.Sink(register.New(s.redis, config)) },
+		"deadletter":  func() []pipeline.Work { return follower.Stage(deadletter.Stage()) },
+	}
+	var works []pipeline.Work
+	for _, name := range names {
+		works = append(works, table[name]()...)
+	}
+	return works
+}
+
+func (s *system) book(b book.Book) []pipeline.Work {
+	runner := &book.Runner{
+		Book: b, Store: s.store(b), Log: s.kafka, Partitions: s.partitions, Owner: processName(), Logger: s.logger,
+		Now: time.Now,
+	}
+	return []pipeline.Work{runner.Work()}
+}
+
+// single asks for one message at a time.
+func single(works []pipeline.Work) []pipeline.Work {
+	for i := range works {
+		works[i].Single = true
+	}
+	return works
+}
+
+func isJournal(topic string) bool {
+	t, ok := schemas.TopicOf(topic)
+	return ok && t.Kind == schemas.KindJournal
+}
+
+// checkStages refuses names that are none.
+func checkStages(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(stageNames(), name) {
+			return usage("--stages: %q is no stage; there are %s", name, strings.Join(stageNames(), ", "))
+		}
+	}
+	return nil
+}
+
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return fmt.Sprintf("aval-%s-%d", host, os.Getpid())
+}
