@@ -10,6 +10,7 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/leavegroup"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
 	"github.com/segmentio/kafka-go/protocol/offsetfetch"
 
@@ -173,6 +174,16 @@ func (m *committer) send(
 		}
 	}
 	return codes, nil
+}
+
+// leave tells the coordinator that the member is gone; should that fail, it finds out by itself.
+func (m *committer) leave(ctx context.Context, member string) {
+	_, err := m.c.cluster.askCoordinator(ctx, m.group, &leavegroup.Request{
+		GroupID: m.group.key, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
+	})
+	if err != nil {
+		m.c.log.DebugContext(ctx, "a group could not be left", "group", m.c.plain(m.group.key), "error", err)
+	}
 }
 
 // fetch returns the committed marks of the partitions; the offset of one that has none is below zero.

@@ -267,8 +267,21 @@ func (s *subscription) held() (generation int32, partitions []int) {
 	return s.generation, partitions
 }
 
-// leave leaves the group; what does not end by itself is cut off.
+// leave leaves the group. A member that is joining says so beside the join, which would else go on until all the
+// others have joined too; what does not end by itself then is cut off.
 func (s *subscription) leave(group *kafkago.ConsumerGroup) {
+	s.mu.Lock()
+	member, joining := s.member, !s.active
+	s.mu.Unlock()
+	var told sync.WaitGroup
+	defer told.Wait()
+	if joining && member != "" {
+		told.Go(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), leaveTimeout)
+			defer cancel()
+			s.commits.leave(ctx, member)
+		})
+	}
 	cut := time.AfterFunc(leaveTimeout, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -4,6 +4,7 @@ package kafka_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -14,5 +15,5 @@ func server(t *testing.T) string {
 	if address == "" {
 		t.Fatal("AVAL_TEST_KAFKA is not set: run `make test`, or `make up` and export the broker's address")
 	}
-	return address
+	return strings.Split(address, ",")[0]
 }

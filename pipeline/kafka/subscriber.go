@@ -59,7 +59,8 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 
 // SubscribeInitialize makes the topic, for tests and small tools that have no list of their topics.
 func (s *subscriber) SubscribeInitialize(topic string) error {
-	if _, err := s.c.Partitions(s.c.ctx, topic); err == nil {
+	state, err := s.c.cluster.topic(s.c.ctx, s.c.wire(topic))
+	if err == nil && len(state.leaders) > 0 {
 		return nil
 	}
 	return s.c.EnsureTopics(s.c.ctx, []TopicSpec{{Name: topic, Partitions: initialPartitions}}, 0)
