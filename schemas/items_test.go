@@ -150,10 +150,16 @@ func TestRefusal(t *testing.T) {
 func TestNotice(t *testing.T) {
 	t.Parallel()
 	table(t, notice, validate[*schemas.Notice], map[string]row[*schemas.Notice]{
-		"empty":     {func(x *schemas.Notice) { proto.Reset(x) }, "invitation_id recipient subject"},
-		"nobody":    {func(x *schemas.Notice) { x.Recipient.Reset() }, "recipient.id recipient.role"},
-		"odd bank":  {func(x *schemas.Notice) { x.Recipient.Id = "bank" }, "recipient.id"},
-		"no terms":  {func(x *schemas.Notice) { x.Terms = nil }, ""},
+		"empty":    {func(x *schemas.Notice) { proto.Reset(x) }, "invitation_id recipient subject"},
+		"nobody":   {func(x *schemas.Notice) { x.Recipient.Reset() }, "recipient.id recipient.role"},
+		"odd bank": {func(x *schemas.Notice) { x.Recipient.Id = "bank" }, "recipient.id"},
+		"no terms": {func(x *schemas.Notice) { x.Terms = nil }, ""},
+		"a digest and a reference": {func(x *schemas.Notice) {
+			x.ContentDigest, x.Reference = digest(1), reference
+		}, ""},
+		"odd digest and reference": {func(x *schemas.Notice) {
+			x.ContentDigest, x.Reference = digest(1)[1:], "\xff"
+		}, "content_digest reference"},
 		"odd terms": {func(x *schemas.Notice) { x.Terms.KeyId = "" }, "terms.key_id"},
 		"no issue":  {func(x *schemas.Notice) { x.CertificateId, x.Jws = "", "" }, "certificate_id jws"},
 		"pre-issue without terms": {func(x *schemas.Notice) {

@@ -6,6 +6,12 @@ func (x *Notice) faults(c check) {
 	c.recipient("recipient", x.GetRecipient())
 	c.enum("subject", x.GetSubject())
 	c.id("invitation_id", x.GetInvitationId())
+	if len(x.GetContentDigest()) > 0 { // absent of what was written before there was one
+		c.digest("content_digest", x.GetContentDigest())
+	}
+	if x.GetReference() != "" {
+		c.text("reference", x.GetReference())
+	}
 	if x.GetTerms() != nil || x.GetSubject() == Subject_SUBJECT_PRE_ISSUE {
 		c.terms("terms", x.GetTerms())
 	}

@@ -145,6 +145,9 @@ type Notice struct {
 	Recipient    *Recipient             `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	Subject      Subject                `protobuf:"varint,2,opt,name=subject,proto3,enum=aval.v1.Subject" json:"subject,omitempty"`
 	InvitationId string                 `protobuf:"bytes,3,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// ContentDigest of the invitation that it is about, and the seller's reference.
+	ContentDigest []byte `protobuf:"bytes,9,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	Reference     string `protobuf:"bytes,10,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Of a pre-issue and of what follows from it.
 	Terms *Terms `protobuf:"bytes,4,opt,name=terms,proto3" json:"terms,omitempty"`
 	// Why, of a refusal; to the buyer the true reason, to the seller's side what it may know.
@@ -206,6 +209,20 @@ func (x *Notice) GetSubject() Subject {
 func (x *Notice) GetInvitationId() string {
 	if x != nil {
 		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *Notice) GetContentDigest() []byte {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return nil
+}
+
+func (x *Notice) GetReference() string {
+	if x != nil {
+		return x.Reference
 	}
 	return ""
 }
@@ -303,11 +320,14 @@ var File_notice_proto protoreflect.FileDescriptor
 
 const file_notice_proto_rawDesc = "" +
 	"\n" +
-	"\fnotice.proto\x12\aaval.v1\x1a\freason.proto\x1a\vterms.proto\"\xbb\x02\n" +
+	"\fnotice.proto\x12\aaval.v1\x1a\freason.proto\x1a\vterms.proto\"\x80\x03\n" +
 	"\x06Notice\x120\n" +
 	"\trecipient\x18\x01 \x01(\v2\x12.aval.v1.RecipientR\trecipient\x12*\n" +
 	"\asubject\x18\x02 \x01(\x0e2\x10.aval.v1.SubjectR\asubject\x12#\n" +
-	"\rinvitation_id\x18\x03 \x01(\tR\finvitationId\x12$\n" +
+	"\rinvitation_id\x18\x03 \x01(\tR\finvitationId\x12%\n" +
+	"\x0econtent_digest\x18\t \x01(\fR\rcontentDigest\x12\x1c\n" +
+	"\treference\x18\n" +
+	" \x01(\tR\treference\x12$\n" +
 	"\x05terms\x18\x04 \x01(\v2\x0e.aval.v1.TermsR\x05terms\x12'\n" +
 	"\x06reason\x18\x05 \x01(\x0e2\x0f.aval.v1.ReasonR\x06reason\x12%\n" +
 	"\x0ecertificate_id\x18\x06 \x01(\tR\rcertificateId\x12\x10\n" +

@@ -45,7 +45,12 @@ func examples() map[string]proto.Message {
 			InvitationId: invitationID(), ContentDigest: digest(1), Seller: seller, Reference: reference,
 			Reason: schemas.Reason_REASON_INVALID, Detail: "amount.currency is empty",
 		},
-		"notice":  notice(),
+		"notice": notice(),
+		"notice-of-content": &schemas.Notice{
+			Recipient: &schemas.Recipient{Role: schemas.Role_ROLE_SELLER, Id: seller},
+			Subject:   schemas.Subject_SUBJECT_ANSWER_REFUSED, InvitationId: invitationID(),
+			ContentDigest: digest(1), Reference: reference, Reason: schemas.Reason_REASON_STALE,
+		},
 		"receipt": &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
 		"dead-letter": &schemas.DeadLetter{Topic: "invitations", Partition: 3, Offset: 1 << 40,
 			Original: unreadable()},

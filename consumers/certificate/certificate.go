@@ -59,6 +59,10 @@ func followHold(
 	case schemas.Outcome_OUTCOME_DONE:
 		return issue(signer, in, request)
 	case schemas.Outcome_OUTCOME_REFUSED:
+		if d.GetReason() == schemas.Reason_REASON_STALE { // what became of it when it came in time stands
+			terms := request.GetTerms()
+			return answerRefused(in.ID, terms, buyer(terms), d.GetReason()), nil
+		}
 		return refuseMoney(in, request.GetTerms(), d.GetReason(), schemas.Reason_REASON_NOT_GUARANTEED), nil
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		// An invitation has one hold: only somebody who is not funding gets here.
@@ -100,7 +104,7 @@ func issue(signer Signer, in pipeline.In, request *schemas.IssuanceRequest) ([]p
 
 // refuseMoney tells the buyer one reason and everybody else another.
 func refuseMoney(in pipeline.In, terms *schemas.Terms, why, told schemas.Reason) []pipeline.Out {
-	outs := refuseTerms(in.ID, terms, told, seller(terms))
+	outs := refuseTerms(in.ID, terms, told, seller(terms), receivingBank(terms))
 	n := noticeOf(terms, buyer(terms), schemas.Subject_SUBJECT_REFUSED)
 	n.Reason = why
 	return append(outs, tell(in.ID, n))

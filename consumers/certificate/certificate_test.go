@@ -1,6 +1,7 @@
 package certificate_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -44,22 +45,26 @@ func TestCertificateIssues(t *testing.T) {
 func TestCertificateRefuses(t *testing.T) {
 	t.Parallel()
 	refusal, toSeller := "refusals INVITATION not-guaranteed", "notices shop SELLER REFUSED not-guaranteed"
+	toBank := "notices AVALBRSP RECEIVING_BANK REFUSED not-guaranteed"
 	tests := map[string]struct {
 		decision *schemas.Decision
 		want     []string
 	}{
 		"insufficient": {refused(schemas.Reason_REASON_INSUFFICIENT), []string{
-			refusal, toSeller, "notices maria BUYER REFUSED insufficient",
+			refusal, toSeller, toBank, "notices maria BUYER REFUSED insufficient",
 		}},
 		"account unknown": {refused(schemas.Reason_REASON_ACCOUNT_UNKNOWN), []string{
-			refusal, toSeller, "notices maria BUYER REFUSED account-unknown",
+			refusal, toSeller, toBank, "notices maria BUYER REFUSED account-unknown",
 		}},
 		"account of another kind": {refused(schemas.Reason_REASON_ACCOUNT_KIND), []string{
-			refusal, toSeller, "notices maria BUYER REFUSED account-kind",
+			refusal, toSeller, toBank, "notices maria BUYER REFUSED account-kind",
 		}},
 		"contradiction": {conflict(), []string{
 			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict",
-			"notices maria BUYER REFUSED conflict",
+			"notices AVALBRSP RECEIVING_BANK REFUSED conflict", "notices maria BUYER REFUSED conflict",
+		}},
+		"too late: what stands is not refused": {refused(schemas.Reason_REASON_STALE), []string{
+			"notices maria BUYER ANSWER_REFUSED stale",
 		}},
 		"repeat": {repeated(), nil},
 		"repeat of what was refused": {
@@ -75,20 +80,23 @@ func TestCertificateRefuses(t *testing.T) {
 			entry := answer(test.decision, holdFor(t, request(terms())))
 			outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry))
 			check(t, outs, test.want...)
+			for _, out := range outs {
+				checkAbout(t, out, terms())
+			}
 		})
 	}
 }
 
 func TestCertificateWaitsForItsKey(t *testing.T) {
 	t.Parallel()
-	x := request(terms(func(y *schemas.Terms) { y.KeyId = "tomorrow" }))
+	x := request(terms(func(y *schemas.Terms) { y.KeyId = "paga-before" }))
 	held := in(schemas.TopicEntries, answer(done(), holdFor(t, x)))
 	outs, err := certificate.Certificate(keys(t)).Follow(held)
-	if err == nil || outs != nil || !strings.Contains(err.Error(), "tomorrow") {
+	if err == nil || outs != nil || !strings.Contains(err.Error(), "paga-before") {
 		t.Errorf("Follow() = %v, %v, want to wait for the key", outs, err)
 	}
 	entry := answer(refused(schemas.Reason_REASON_INSUFFICIENT), holdFor(t, x))
-	if outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry)); len(outs) != 3 {
+	if outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry)); len(outs) != 4 {
 		t.Errorf("got %q, want a refusal without any key", told(outs))
 	}
 }
@@ -198,6 +206,16 @@ func TestCertificateTakesNewFields(t *testing.T) {
 	outs := follow(t, certificate.Certificate(keys(t)), in(schemas.TopicEntries, entry))
 	if len(outs) != 4 {
 		t.Errorf("got %q, want a certificate", told(outs))
+	}
+}
+
+// checkAbout asks whether a notice says what it is about: with it, nobody needs to have seen anything else.
+func checkAbout(t *testing.T, out pipeline.Out, want *schemas.Terms) {
+	t.Helper()
+	n, ok := out.Body.(*schemas.Notice)
+	if ok && (n.GetReference() != want.GetReference() || !proto.Equal(n.GetTerms(), want) ||
+		!bytes.Equal(n.GetContentDigest(), want.GetContentDigest())) {
+		t.Errorf("notice %v is not about %v", n, want)
 	}
 }
 

@@ -1,15 +1,34 @@
 package certificate
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Directories is the part of the directory's topic that routing needs.
+// ErrNoVersion says that the directory's topic ends before the version, or holds none there. Who stamps a
+// version has read it in the topic, so it will not come.
+var ErrNoVersion = errors.New("the directory has no such version")
+
+// Directories is the part of the directory's topic that routing and funding need.
 type Directories interface {
-	// At returns a version of the directory. An error means that it is not there yet.
+	// At returns a version of the directory, or ErrNoVersion. Every other error means "not now".
 	At(version uint64) (*Directory, error)
+}
+
+// lookUp returns the version, or why it is none. An error means "not now".
+func lookUp(directories Directories, version uint64) (d *Directory, fault string, err error) {
+	d, err = directories.At(version)
+	switch {
+	case errors.Is(err, ErrNoVersion):
+		fault = fmt.Sprintf("directory_version %d is none: stamp one that the directory's topic holds", version)
+		return nil, fault, nil
+	case err != nil:
+		return nil, "", fmt.Errorf("read directory version %d: %w", version, err)
+	}
+	return d, "", nil
 }
 
 // Directory is one version of the directory of participants, made to look banks up. It does not change.

@@ -1,19 +1,26 @@
 package certificate
 
 import (
+	"slices"
+
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Funding asks for the money of a request that was accepted.
+// Funding asks for the money of a request that was accepted, if the issuing bank can sign its terms: offers
+// may come from anybody, and money must not be frozen for what nobody will sign.
 //
 //	reads  pre-issues (requests that were done)
-//	emits  movements (hold); of what the book should not have let pass dead letters
-func Funding() pipeline.Stage {
-	return pipeline.Stage{Name: "funding", Reads: []string{schemas.TopicPreIssues}, Follow: followRequest}
+//	emits  movements (hold); of terms that cannot be signed refusals and notices (buyer, seller,
+//	       receiving bank); of what the book should not have let pass dead letters
+func Funding(directories Directories) pipeline.Stage {
+	return pipeline.Stage{
+		Name: "funding", Reads: []string{schemas.TopicPreIssues},
+		Follow: func(in pipeline.In) ([]pipeline.Out, error) { return followRequest(directories, in) },
+	}
 }
 
-func followRequest(in pipeline.In) ([]pipeline.Out, error) {
+func followRequest(directories Directories, in pipeline.In) ([]pipeline.Out, error) {
 	item := bodyOf[*schemas.PreIssue](in)
 	done := item.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_DONE
 	if !done || item.GetRequest().GetRequest() == nil {
@@ -22,7 +29,24 @@ func followRequest(in pipeline.In) ([]pipeline.Out, error) {
 	if err := agreed(item.GetRequest()); err != nil {
 		return buryRequest(in, item, err), nil
 	}
+	terms := item.GetRequest().GetTerms()
+	directory, fault, err := lookUp(directories, terms.GetDirectoryVersion())
+	if err != nil {
+		return nil, err
+	}
+	if fault != "" || !signable(directory, terms) {
+		recipients := []*schemas.Recipient{buyer(terms), seller(terms), receivingBank(terms)}
+		return refuseTerms(in.ID, terms, schemas.Reason_REASON_INVALID, recipients...), nil
+	}
 	return []pipeline.Out{hold(item.GetRequest())}, nil
+}
+
+// signable says whether the key that the terms name was the issuing bank's in their version of the directory.
+func signable(d *Directory, terms *schemas.Terms) bool {
+	bank, ok := d.Bank(terms.GetIssuingBank())
+	return ok && slices.ContainsFunc(bank.GetKeys(), func(key *schemas.PublicKey) bool {
+		return key.GetId() == terms.GetKeyId()
+	})
 }
 
 // hold asks the accounts book to freeze the amount, or to use the line, on the account that the buyer named.

@@ -1,6 +1,7 @@
 package certificate_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -44,6 +45,48 @@ func TestFundingAsksForTheMoney(t *testing.T) {
 	}
 }
 
+// Money must not be frozen for what nobody will sign: the bank and its key are looked up first.
+func TestFundingRefusesWhatCannotBeSigned(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*schemas.Terms){
+		"a version that is none": func(y *schemas.Terms) { y.DirectoryVersion = 2 },
+		"a bank that is none":    func(y *schemas.Terms) { y.IssuingBank = "NONEBRSP" },
+		"a key that is none":     func(y *schemas.Terms) { y.KeyId = "tomorrow" },
+		"another bank's key":     func(y *schemas.Terms) { y.KeyId = "demonstration-aval" },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := request(terms(change))
+			x.GetRequest().Account = x.GetTerms().GetIssuingBank() + "/0002"
+			item := &schemas.PreIssue{Decision: done(), Id: "r1", Request: x}
+			outs := follow(t, certificate.Funding(directories{1}), in(schemas.TopicPreIssues, item))
+			check(t, outs, "refusals INVITATION invalid", "notices maria BUYER REFUSED invalid",
+				"notices shop SELLER REFUSED invalid", "notices AVALBRSP RECEIVING_BANK REFUSED invalid")
+			for _, out := range outs[1:] {
+				checkAbout(t, out, x.GetTerms())
+			}
+		})
+	}
+}
+
+// A key that signs no more was the bank's when it offered.
+func TestFundingTakesAnEarlierKey(t *testing.T) {
+	t.Parallel()
+	if out := holdFor(t, request(terms(func(y *schemas.Terms) { y.KeyId = "paga-before" }))); out.ID == "" {
+		t.Errorf("got %v, want a hold", out)
+	}
+}
+
+func TestFundingWaitsForTheDirectory(t *testing.T) {
+	t.Parallel()
+	item := &schemas.PreIssue{Decision: done(), Id: "r1", Request: request(terms())}
+	outs, err := certificate.Funding(outage{}).Follow(in(schemas.TopicPreIssues, item))
+	if !errors.Is(err, errOutage) || outs != nil {
+		t.Errorf("Follow() = %v, %v, want to wait", outs, err)
+	}
+}
+
 // Two requests with two accounts ask for one hold: the book that decides on requests lets one pass, and the
 // accounts book would not hold twice.
 func TestFundingAsksForOneHold(t *testing.T) {
@@ -64,7 +107,7 @@ func TestFundingFollowsOnlyWhatWasDone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			item := &schemas.PreIssue{Decision: d, Id: "r1", Request: request(terms())}
-			check(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
+			check(t, follow(t, certificate.Funding(outage{}), in(schemas.TopicPreIssues, item)))
 		})
 	}
 	t.Run("another verb", func(t *testing.T) {
@@ -74,7 +117,7 @@ func TestFundingFollowsOnlyWhatWasDone(t *testing.T) {
 			Verb:  &schemas.IssuanceRequest_Lapse{Lapse: &schemas.Lapse{}},
 		}
 		item := &schemas.PreIssue{Decision: done(), Id: "l1", Request: x}
-		check(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
+		check(t, follow(t, certificate.Funding(outage{}), in(schemas.TopicPreIssues, item)))
 	})
 }
 
@@ -104,7 +147,7 @@ func TestFundingBuriesWhatTheBookShouldHaveRefused(t *testing.T) {
 			x := request(terms())
 			test.change(x)
 			item := &schemas.PreIssue{Decision: done(), Id: "r1", Request: x}
-			out := only(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
+			out := only(t, follow(t, certificate.Funding(outage{}), in(schemas.TopicPreIssues, item)))
 			checkLetter(t, out, "issuance-requests/3/7", test.why)
 			letter, _ := out.Body.(*schemas.DeadLetter)
 			checkOriginal(t, letter, "r1", x)

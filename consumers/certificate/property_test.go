@@ -30,7 +30,7 @@ func TestEveryEntryReachesSomebody(t *testing.T) {
 // So does every item of the pre-issues book's, except ticks.
 func TestEveryPreIssueReachesSomebody(t *testing.T) {
 	t.Parallel()
-	stages := []pipeline.Stage{certificate.Relay(), certificate.Funding(), deadletter.Stage()}
+	stages := []pipeline.Stage{certificate.Relay(), certificate.Funding(directories{1}), deadletter.Stage()}
 	rapid.Check(t, func(t *rapid.T) {
 		item := &schemas.PreIssue{Decision: drawDecision(t)}
 		if item.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_UNREADABLE {
@@ -83,6 +83,12 @@ func checkItem(t *rapid.T, stages []pipeline.Stage, m pipeline.In, d *schemas.De
 	if reached := len(outs) > 0; reached != want {
 		t.Fatalf("%v: got %q, want somebody to be told: %t", m.Body, told(outs), want)
 	}
+	late := d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED && d.GetReason() == schemas.Reason_REASON_STALE
+	for _, out := range outs {
+		if _, ok := out.Body.(*schemas.Refusal); ok && late {
+			t.Fatalf("%v: got %q, which contradicts what it got when it came in time", m.Body, told(outs))
+		}
+	}
 }
 
 // twice follows an equal message again and gets the same records, byte for byte; the message stays as it was.
@@ -127,6 +133,8 @@ func checkOuts(t *rapid.T, outs []pipeline.Out) {
 		switch body := out.Body.(type) {
 		case *schemas.Refusal:
 			reason = body.GetReason()
+		case *schemas.Movement:
+			checkSignable(t, body)
 		case *schemas.Notice:
 			switch body.GetRecipient().GetRole() {
 			case schemas.Role_ROLE_SELLER, schemas.Role_ROLE_RECEIVING_BANK:
@@ -137,6 +145,22 @@ func checkOuts(t *rapid.T, outs []pipeline.Out) {
 		if reason == schemas.Reason_REASON_INSUFFICIENT {
 			t.Fatalf("%q: the seller's side is told", told(outs))
 		}
+	}
+}
+
+// checkSignable asks that no money is asked for without a key that can sign for it.
+func checkSignable(t *rapid.T, m *schemas.Movement) {
+	x := &schemas.IssuanceRequest{}
+	if m.GetHold() == nil {
+		return
+	}
+	if err := m.GetReference().UnmarshalTo(x); err != nil {
+		t.Fatal(err)
+	}
+	key := map[string]string{issuingBank: "demonstration-paga", receivingBank: "demonstration-aval"}
+	y := x.GetTerms()
+	if y.GetDirectoryVersion() != 1 || y.GetKeyId() != key[y.GetIssuingBank()] {
+		t.Fatalf("money is asked for %v, which nobody signs", y)
 	}
 }
 
@@ -201,6 +225,7 @@ func drawInvitation(t *rapid.T) *schemas.Invitation {
 		if rapid.IntRange(0, 9).Draw(t, "elsewhere") == 0 {
 			x.ReceivingAccount = rapid.String().Draw(t, "receiving account")
 		}
+		x.DirectoryVersion = rapid.Uint64Range(0, 2).Draw(t, "version")
 		rapid.SampledFrom([]func(*schemas.Invitation){
 			byBank(issuingBank), byBank(receivingBank), byBank("nobody"), byContact(drawText(t, "contact")),
 			byContact("joe@paga.example"), byAccount(drawAccount(t, "issuing account")),
@@ -215,6 +240,8 @@ func drawTerms(t *rapid.T) *schemas.Terms {
 		y.Funding = schemas.Funding(rapid.IntRange(1, 2).Draw(t, "funding"))
 		y.Route = schemas.Route(rapid.IntRange(1, 2).Draw(t, "route"))
 		y.IssuingBank = rapid.SampledFrom([]string{issuingBank, receivingBank}).Draw(t, "issuing bank")
+		y.KeyId = rapid.SampledFrom([]string{"demonstration-paga", "demonstration-aval"}).Draw(t, "key")
+		y.DirectoryVersion = rapid.Uint64Range(1, 2).Draw(t, "version")
 		y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_ENTERED
 		if rapid.Bool().Draw(t, "confirmed") {
 			y.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED

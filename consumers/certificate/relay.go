@@ -35,6 +35,8 @@ func followReceipt(receipt *schemas.Receipt) []pipeline.Out {
 		Recipient:     then[0],
 		Subject:       told.GetSubject(),
 		InvitationId:  told.GetInvitationId(),
+		ContentDigest: told.GetContentDigest(),
+		Reference:     told.GetReference(),
 		Terms:         told.GetTerms(),
 		Reason:        told.GetReason(),
 		CertificateId: told.GetCertificateId(),
@@ -88,13 +90,16 @@ func handOver(terms *schemas.Terms) *schemas.Notice {
 }
 
 // followLost tells whoever sent what was not accepted. An offer that was not accepted is an invitation that
-// leads to nothing, and so a refusal.
+// leads to nothing, and so a refusal; unless it came too late: what became of it when it came in time stands.
 func followLost(in pipeline.In, request *schemas.IssuanceRequest, reason schemas.Reason) []pipeline.Out {
 	terms := request.GetTerms()
 	var sender *schemas.Recipient
 	switch verb := request.GetVerb().(type) {
 	case *schemas.IssuanceRequest_Offer:
-		return refuseTerms(in.ID, terms, reason, seller(terms))
+		if reason != schemas.Reason_REASON_STALE {
+			return refuseTerms(in.ID, terms, reason, seller(terms))
+		}
+		sender = seller(terms)
 	case *schemas.IssuanceRequest_Request:
 		sender = &schemas.Recipient{Role: schemas.Role_ROLE_BUYER, Id: verb.Request.GetBuyer()}
 	case *schemas.IssuanceRequest_Decline:
@@ -106,7 +111,5 @@ func followLost(in pipeline.In, request *schemas.IssuanceRequest, reason schemas
 	default:
 		return nil
 	}
-	n := noticeOf(terms, sender, schemas.Subject_SUBJECT_ANSWER_REFUSED)
-	n.Reason = reason
-	return []pipeline.Out{tell(in.ID, n)}
+	return answerRefused(in.ID, terms, sender, reason)
 }

@@ -44,7 +44,7 @@ func TestRelay(t *testing.T) {
 			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict",
 		}},
 		"offer too old": {refused(schemas.Reason_REASON_STALE), offer, nil, []string{
-			"refusals INVITATION stale", "notices shop SELLER REFUSED stale",
+			"notices shop SELLER ANSWER_REFUSED stale",
 		}},
 		"declined": {done(), decline, nil, []string{
 			"refusals INVITATION declined", "notices shop SELLER REFUSED declined",
@@ -119,7 +119,7 @@ func TestRelayHasNothingToTell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			check(t, follow(t, certificate.Relay(), in(schemas.TopicPreIssues, item)))
-			check(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
+			check(t, follow(t, certificate.Funding(outage{}), in(schemas.TopicPreIssues, item)))
 		})
 	}
 }
@@ -138,9 +138,7 @@ func TestRelayLegs(t *testing.T) {
 		if again := only(t, follow(t, certificate.Relay(), receiptOf(leg, "second"))); again.ID != next.ID {
 			t.Errorf("a second receipt brings the leg %s, want %s again", again.ID, next.ID)
 		}
-		if n, _ := next.Body.(*schemas.Notice); !proto.Equal(n.GetTerms(), x) {
-			t.Errorf("the terms became %v on their way", n.GetTerms())
-		}
+		checkAbout(t, next, x)
 		leg = next
 	}
 	check(t, follow(t, certificate.Relay(), receiptOf(leg, "last")))

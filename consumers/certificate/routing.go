@@ -9,7 +9,7 @@ import (
 
 // Routing finds the issuing bank of a vouched invitation and makes the terms of its offer.
 //
-// It resolves with the version of the directory that the invitation carries, and waits for that version.
+// It resolves with the version of the directory that the invitation carries.
 //
 //	reads  entries (vouches of invitations, every outcome)
 //	emits  issuance-requests (offer); of what was not vouched for, or resolves to no bank,
@@ -50,12 +50,18 @@ func followVouch(
 ) ([]pipeline.Out, error) {
 	switch d.GetOutcome() {
 	case schemas.Outcome_OUTCOME_DONE:
-		directory, err := directories.At(x.GetDirectoryVersion())
+		directory, fault, err := lookUp(directories, x.GetDirectoryVersion())
 		if err != nil {
-			return nil, fmt.Errorf("read directory version %d: %w", x.GetDirectoryVersion(), err)
+			return nil, err
+		}
+		if fault != "" {
+			return refuseInvitation(in.ID, x, schemas.Reason_REASON_INVALID, fault), nil
 		}
 		return route(directory, in, x), nil
 	case schemas.Outcome_OUTCOME_REFUSED:
+		if d.GetReason() == schemas.Reason_REASON_STALE {
+			return []pipeline.Out{late(in.ID, x)}, nil
+		}
 		return refuseInvitation(in.ID, x, d.GetReason(), ""), nil
 	case schemas.Outcome_OUTCOME_CONFLICT:
 		return refuseInvitation(in.ID, x, schemas.Reason_REASON_CONFLICT, ""), nil

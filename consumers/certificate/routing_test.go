@@ -1,7 +1,9 @@
 package certificate_test
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -41,7 +43,7 @@ func TestRouting(t *testing.T) {
 			"refusals INVITATION account-holder", "notices shop SELLER REFUSED account-holder",
 		}},
 		"too old": {refused(schemas.Reason_REASON_STALE), nil, []string{
-			"refusals INVITATION stale", "notices shop SELLER REFUSED stale",
+			"notices shop SELLER ANSWER_REFUSED stale",
 		}},
 		"what cannot be is not told": {refused(schemas.Reason_REASON_INSUFFICIENT), nil, []string{
 			"refusals INVITATION not-guaranteed", "notices shop SELLER REFUSED not-guaranteed",
@@ -67,6 +69,13 @@ func TestRouting(t *testing.T) {
 			}
 			outs := follow(t, certificate.Routing(directories{1}), in(schemas.TopicEntries, entry))
 			check(t, outs, test.want...)
+			for _, out := range outs {
+				if n, ok := out.Body.(*schemas.Notice); ok &&
+					(!bytes.Equal(n.GetContentDigest(), schemas.ContentDigest(x)) ||
+						n.GetReference() != x.GetReference()) {
+					t.Errorf("notice %v does not say what it is about", n)
+				}
+			}
 		})
 	}
 }
@@ -99,15 +108,28 @@ func TestRoutingMakesTerms(t *testing.T) {
 
 func TestRoutingWaitsForTheDirectory(t *testing.T) {
 	t.Parallel()
-	entry := answer(done(), vouchFor(t, invitation(func(x *schemas.Invitation) { x.DirectoryVersion = 2 })))
-	outs, err := certificate.Routing(directories{1}).Follow(in(schemas.TopicEntries, entry))
-	if !errors.Is(err, errVersion) || outs != nil {
+	entry := answer(done(), vouchFor(t, invitation()))
+	outs, err := certificate.Routing(outage{}).Follow(in(schemas.TopicEntries, entry))
+	if !errors.Is(err, errOutage) || outs != nil {
 		t.Errorf("Follow() = %v, %v, want to wait", outs, err)
 	}
 	// What is refused needs no directory.
 	entry.Decision = conflict()
-	outs = follow(t, certificate.Routing(directories{1}), in(schemas.TopicEntries, entry))
+	outs = follow(t, certificate.Routing(outage{}), in(schemas.TopicEntries, entry))
 	check(t, outs, "refusals INVITATION conflict", "notices shop SELLER REFUSED conflict")
+}
+
+// Who stamps a version has read it: one that is none will not come, and nobody behind it may wait.
+func TestRoutingRefusesAVersionThatIsNone(t *testing.T) {
+	t.Parallel()
+	x := invitation(func(x *schemas.Invitation) { x.DirectoryVersion = 2 })
+	entry := answer(done(), vouchFor(t, x))
+	outs := follow(t, certificate.Routing(directories{1}), in(schemas.TopicEntries, entry))
+	check(t, outs, "refusals INVITATION invalid", "notices shop SELLER REFUSED invalid")
+	refusal, _ := outs[0].Body.(*schemas.Refusal)
+	if !strings.Contains(refusal.GetDetail(), "directory_version 2") {
+		t.Errorf("detail is %q, want it to name the version", refusal.GetDetail())
+	}
 }
 
 func TestRoutingLeavesOthersAlone(t *testing.T) {

@@ -3,7 +3,7 @@ package certificate_test
 import (
 	"crypto/ed25519"
 	"errors"
-
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -115,7 +115,7 @@ func vouchFor(t *testing.T, x *schemas.Invitation) pipeline.Out {
 func holdFor(t *testing.T, x *schemas.IssuanceRequest) pipeline.Out {
 	t.Helper()
 	item := &schemas.PreIssue{Decision: done(), Id: "r1", Request: x}
-	return only(t, follow(t, certificate.Funding(), in(schemas.TopicPreIssues, item)))
+	return only(t, follow(t, certificate.Funding(directories{1}), in(schemas.TopicPreIssues, item)))
 }
 
 func only(t *testing.T, outs []pipeline.Out) pipeline.Out {
@@ -178,17 +178,22 @@ func check(t *testing.T, outs []pipeline.Out, want ...string) {
 	}
 }
 
-// directories has one version.
+// directories has one version, and its topic ends with it.
 type directories struct{ version uint64 }
-
-var errVersion = errors.New("version is not there yet")
 
 func (d directories) At(version uint64) (*certificate.Directory, error) {
 	if version != d.version {
-		return nil, errVersion
+		return nil, fmt.Errorf("read it: %w", certificate.ErrNoVersion)
 	}
 	return certificate.NewDirectory(participants()), nil
 }
+
+// outage is a directory that cannot be read now.
+type outage struct{}
+
+var errOutage = errors.New("the directory does not answer")
+
+func (outage) At(uint64) (*certificate.Directory, error) { return nil, errOutage }
 
 func participants() *schemas.Directory {
 	return &schemas.Directory{Participants: []*schemas.Participant{
@@ -196,19 +201,25 @@ func participants() *schemas.Directory {
 			Bank:         receivingBank,
 			SigningKeyId: "demonstration-aval",
 			Contacts:     []string{"boss@paga.example", "+5511999"},
+			Keys:         []*schemas.PublicKey{{Id: "demonstration-aval"}},
 		},
 		{
 			Bank:         issuingBank,
 			SigningKeyId: "demonstration-paga",
 			Contacts:     []string{"@Paga.Example", "Eva@Avalon.example"},
+			Keys:         []*schemas.PublicKey{{Id: "paga-before"}, {Id: "demonstration-paga"}},
 		},
 	}}
 }
 
 func keys(t *testing.T) *certificate.Keys {
 	t.Helper()
-	id, private := certificate.DemonstrationKey("paga")
-	k, err := certificate.NewKeys(map[string]ed25519.PrivateKey{id: private})
+	private := map[string]ed25519.PrivateKey{}
+	for _, bank := range []string{"paga", "aval"} {
+		id, key := certificate.DemonstrationKey(bank)
+		private[id] = key
+	}
+	k, err := certificate.NewKeys(private)
 	if err != nil {
 		t.Fatalf("NewKeys() = %v", err)
 	}

@@ -19,9 +19,22 @@ func refuseInvitation(
 	return []pipeline.Out{refuse(cause, refusal, reason), tell(cause, &schemas.Notice{
 		Recipient:    &schemas.Recipient{Role: schemas.Role_ROLE_SELLER, Id: x.GetSeller()},
 		Subject:      schemas.Subject_SUBJECT_REFUSED,
-		InvitationId: x.GetId(),
-		Reason:       reason,
+		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Reference: x.GetReference(),
+		Reason: reason,
 	})}
+}
+
+// late tells the seller that an invitation came too late to be answered. That refuses nothing: what it got
+// when it came in time stands.
+func late(cause string, x *schemas.Invitation) pipeline.Out {
+	return tell(cause, &schemas.Notice{
+		Recipient:     &schemas.Recipient{Role: schemas.Role_ROLE_SELLER, Id: x.GetSeller()},
+		Subject:       schemas.Subject_SUBJECT_ANSWER_REFUSED,
+		InvitationId:  x.GetId(),
+		ContentDigest: schemas.ContentDigest(x),
+		Reference:     x.GetReference(),
+		Reason:        schemas.Reason_REASON_STALE,
+	})
 }
 
 // refuseTerms refuses the invitation behind the terms, and tells the recipients.
@@ -73,9 +86,20 @@ func guarded(reason schemas.Reason) schemas.Reason {
 	return reason
 }
 
+// answerRefused tells the recipient that an answer was not taken. That refuses nothing else: what stands does.
+func answerRefused(
+	cause string, terms *schemas.Terms, recipient *schemas.Recipient, reason schemas.Reason,
+) []pipeline.Out {
+	n := noticeOf(terms, recipient, schemas.Subject_SUBJECT_ANSWER_REFUSED)
+	n.Reason = reason
+	return []pipeline.Out{tell(cause, n)}
+}
+
 func noticeOf(terms *schemas.Terms, recipient *schemas.Recipient, subject schemas.Subject) *schemas.Notice {
 	return &schemas.Notice{
-		Recipient: recipient, Subject: subject, InvitationId: terms.GetInvitationId(), Terms: terms,
+		Recipient: recipient, Subject: subject, Terms: terms,
+		InvitationId: terms.GetInvitationId(), ContentDigest: terms.GetContentDigest(),
+		Reference: terms.GetReference(),
 	}
 }
 
