@@ -43,15 +43,15 @@ fmt: $(linter) ## Rewrite files into the house format.
 ##@ Depth
 
 .PHONY: unit
-unit: ## Unit tests: no network, nothing to install.
-	$(go_test) ./...
+unit: ## Unit tests, the long ones with less: no network, nothing to install.
+	$(go_test) -short ./...
 
 .PHONY: race
 race: ## The concurrent packages, under the race detector.
 	@command -v "$$(go env CC)" >/dev/null || \
 		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends gcc libc6-dev; } >&2 || \
 		{ echo "the race detector needs a C compiler: install gcc" >&2; exit 1; }
-	$(go_test) -race ./pipeline/...
+	$(go_test) -short -race ./pipeline/...
 
 .PHONY: test-integration
 test-integration: ## The same contracts, over the embedded servers and over real ones.
