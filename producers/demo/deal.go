@@ -24,7 +24,8 @@ type Answer struct {
 	Reason      string // of a refused or an invalid one
 }
 
-// deal is all that is known about one seller's reference: what the logs say of it, and the rows that ask for it.
+// deal is all that is known about one seller's reference: what the logs say of it, and the rows that ask for
+// it.
 type deal struct {
 	status Status // what the buyer does
 

@@ -135,8 +135,8 @@ func (r *run) exchange(ctx context.Context, f *follower, step func(*Tracker) (do
 	}
 }
 
-// publish publishes messages that were taken in now. It waits for a log that is away; repeats are harmless, since
-// every message has its own derived id.
+// publish publishes messages that were taken in now. It waits for a log that is away; repeats are harmless,
+// since every message has its own derived id.
 func (r *run) publish(ctx context.Context, messages []schemas.Message) error {
 	records := make([]pipeline.Record, len(messages))
 	now := r.Now().UTC()

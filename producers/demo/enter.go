@@ -11,8 +11,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// enter finds the version of the directory with which invitations are resolved. Where the keys are the run's own
-// it publishes one, unless the latest says the same.
+// enter finds the version of the directory with which invitations are resolved. Where the keys are the run's
+// own it publishes one, unless the latest says the same.
 func (r *run) enter(ctx context.Context) error {
 	r.Progress.Stage("find the directory", 0)
 	defer r.Progress.Done()

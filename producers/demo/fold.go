@@ -8,7 +8,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// foldEntry takes an item of the accounts book: what opens an account, vouches for a seller's, or takes a hold.
+// foldEntry takes an item of the accounts book: what opens an account, vouches for a seller's, or takes a
+// hold.
 func (t *Tracker) foldEntry(item *schemas.Entry) error {
 	m := item.GetMovement()
 	switch {
@@ -66,7 +67,7 @@ func unlike(id string, wanted, found *schemas.Open, equal bool) error {
 		of = fmt.Sprintf(", with %s %s", found.GetFunds().Text(), found.GetFunds().GetCurrency())
 	}
 	return UsageError{Err: fmt.Errorf(
-		"account %s exists and is unlike --funds %s %s: it was opened otherwise%s; use the former funds or a new place",
+		"account %s exists and is unlike --funds %s %s: it was opened otherwise%s; give the former",
 		id, wanted.GetFunds().Text(), wanted.GetFunds().GetCurrency(), of)}
 }
 
@@ -151,7 +152,8 @@ func verdict(d *schemas.Decision) word {
 	return nothing
 }
 
-// untimely says whether a refusal was not about what was asked, but when: it is not remembered, and asked again.
+// untimely says whether a refusal was not about what was asked, but when: it is not remembered, and asked
+// again.
 func untimely(r schemas.Reason) bool {
 	return r == schemas.Reason_REASON_STALE || r == schemas.Reason_REASON_EARLY
 }

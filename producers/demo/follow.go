@@ -17,9 +17,11 @@ type Log interface {
 	// Bounds returns the first offset that the partition keeps, and the one after its last.
 	Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error)
 	// Read visits the records from an offset up to before another, in order, some at a time.
-	Read(ctx context.Context, topic string, partition int, from, end int64, visit func([]pipeline.Record) error) error
+	Read(ctx context.Context, topic string, partition int, from, end int64,
+		visit func([]pipeline.Record) error) error
 	// Tail visits the records of all partitions from these offsets on, those still to come too, until ctx ends.
-	Tail(ctx context.Context, topic string, from []int64, visit func(partition int, records []pipeline.Record) error) error
+	Tail(ctx context.Context, topic string, from []int64,
+		visit func(partition int, records []pipeline.Record) error) error
 }
 
 // followed are the topics that tell what becomes of orders. A journal comes before what follows from it.
@@ -177,8 +179,8 @@ const (
 	pauseMax = 5 * time.Second
 )
 
-// patiently tries until it works, ctx ends or the error is final. It says once that it waits, and once that it
-// goes on.
+// patiently tries until it works, ctx ends or the error is final. It says once that it waits, and once that
+// it goes on.
 func patiently(ctx context.Context, logger *slog.Logger, what string, try func() error) error {
 	said := false
 	for pause := pauseMin; ; pause = min(2*pause, pauseMax) {

@@ -41,8 +41,8 @@ func checkOutputs(c Config) error {
 	return errors.Join(errs...)
 }
 
-// toFile writes a file at once: it has the whole new content, or what it had. What is no regular file, such as a
-// pipe, is written to as it is. Without a path, what is written goes nowhere.
+// toFile writes a file at once: it has the whole new content, or what it had. What is no regular file, such
+// as a pipe, is written to as it is. Without a path, what is written goes nowhere.
 func toFile(path string, write func(io.Writer) error) (err error) {
 	if path == "" {
 		return write(io.Discard)

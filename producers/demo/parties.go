@@ -23,9 +23,9 @@ const (
 	receivingDomain = "@receiving-bank.example"
 )
 
-// Directory is the directory of participants that the demo needs: its two banks with their public keys, the last
-// of which signs. Keys of the directory before stay, so that what they signed stays verifiable, and so do other
-// banks; it may be nil.
+// Directory is the directory of participants that the demo needs: its two banks with their public keys, the
+// last of which signs. Keys of the directory before stay, so that what they signed stays verifiable, and so
+// do other banks; it may be nil.
 func Directory(before *schemas.Directory, keys map[string][]*schemas.PublicKey) *schemas.Directory {
 	participant := func(bank, name, domain string) *schemas.Participant {
 		p := &schemas.Participant{Bank: bank, Name: name, Contacts: []string{domain}}
@@ -99,15 +99,15 @@ func name(kind string, parts ...string) string {
 func derive(kind string, parts ...string) [sha256.Size]byte {
 	text := append([]byte(kind), 0)
 	for _, part := range parts {
-		text = binary.BigEndian.AppendUint32(text, uint32(len(part))) //nolint:gosec // parties have at most 1024 bytes
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part))) //nolint:gosec // at most 1024 bytes
 		text = append(text, part...)
 	}
 	return sha256.Sum256(text)
 }
 
-// invitationOf is the invitation that a seller sends for an order. How the issuing bank is named, the route and
-// where the account comes from vary with the order's id, so that every run walks all ways; an order that comes
-// again comes the same way.
+// invitationOf is the invitation that a seller sends for an order. How the issuing bank is named, the route
+// and where the account comes from vary with the order's id, so that every run walks all ways; an order that
+// comes again comes the same way.
 func invitationOf(o batch.Order, directoryVersion uint64) *schemas.Invitation {
 	kind := schemas.FundingKind(o.Funding)
 	x := &schemas.Invitation{
@@ -129,7 +129,8 @@ func invitationOf(o batch.Order, directoryVersion uint64) *schemas.Invitation {
 	case 0:
 		x.Issuing = &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Bank{Bank: IssuingBank}}
 	case 1:
-		x.Issuing = &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Contact{Contact: contact(o.BuyerID)}}
+		known := &schemas.IssuingInformation_Contact{Contact: contact(o.BuyerID)}
+		x.Issuing = &schemas.IssuingInformation{Kind: known}
 	case 2:
 		x.Issuing = &schemas.IssuingInformation{Kind: account}
 	case 3:
@@ -189,7 +190,8 @@ func answerMessage(terms *schemas.Terms, status Status, cause string) schemas.Me
 		kind = "decline"
 		request.Verb = &schemas.IssuanceRequest_Decline{Decline: &schemas.Decline{Buyer: terms.GetBuyer()}}
 	} else {
-		account := buyerAccount(terms.GetBuyer(), schemas.FundingKind(terms.GetFunding()), terms.GetAmount().GetCurrency())
+		funding := schemas.FundingKind(terms.GetFunding())
+		account := buyerAccount(terms.GetBuyer(), funding, terms.GetAmount().GetCurrency())
 		request.Verb = &schemas.IssuanceRequest_Request{
 			Request: &schemas.Request{Buyer: terms.GetBuyer(), Account: account},
 		}

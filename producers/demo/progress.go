@@ -71,7 +71,8 @@ func (b *bar) Stage(name string, total int) {
 	if total == 0 {
 		total = -1 // a spinner
 	}
-	b.shown = progressbar.NewOptions(total, progressbar.OptionSetWriter(b.out), progressbar.OptionSetDescription(name),
+	b.shown = progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(b.out), progressbar.OptionSetDescription(name),
 		progressbar.OptionShowCount(), progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(false),
 		progressbar.OptionThrottle(barEvery), progressbar.OptionSpinnerCustom([]string{" "}))
 	_ = b.shown.RenderBlank() // a bar that cannot be shown must not stop the work

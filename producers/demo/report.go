@@ -97,8 +97,8 @@ type certificateLine struct {
 	JWS           string `json:"jws"`
 }
 
-// writeCertificates writes the certificates of the file's orders, as they stand in the log, and the public keys
-// of all banks.
+// writeCertificates writes the certificates of the file's orders, as they stand in the log, and the public
+// keys of all banks.
 func (r *run) writeCertificates(ctx context.Context) error {
 	if r.Certificates == "" {
 		return nil
@@ -142,7 +142,7 @@ func (r *run) certificates(ctx context.Context, partition int, visit func(*schem
 			return err
 		}
 		next = max(next, first)
-		return r.deps.Log.Read(ctx, schemas.TopicCertificates, partition, next, end, func(records []pipeline.Record) error {
+		read := func(records []pipeline.Record) error {
 			for _, record := range records {
 				in, err := pipeline.Decode(record)
 				if c, ok := in.Body.(*schemas.Certificate); ok && err == nil {
@@ -153,7 +153,8 @@ func (r *run) certificates(ctx context.Context, partition int, visit func(*schem
 				next = record.Offset + 1
 			}
 			return nil
-		})
+		}
+		return r.deps.Log.Read(ctx, schemas.TopicCertificates, partition, next, end, read)
 	})
 }
 

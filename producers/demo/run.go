@@ -1,12 +1,12 @@
-// Package demo plays the parties of a file of orders: it opens their accounts, submits the orders as invitations,
-// lets buyers answer, waits until all is decided, and tells what became of each.
+// Package demo plays the parties of a file of orders: it opens their accounts, submits the orders as
+// invitations, lets buyers answer, waits until all is decided, and tells what became of each.
 //
 //	reads   a file of orders, directory, entries, pre-issues, certificates, refusals, notices
 //	effect  writes the report and the certificates into files
 //	emits   directory, movements (open), invitations, issuance-requests (request, decline)
 //
-// It is only a client of the pipeline: every fact that it tells comes from the log, or from those who read the
-// accounts. It keeps nothing of its own: started again anywhere, it finds in the log how far it had come.
+// It is only a client of the pipeline: every fact that it tells comes from the log, or from those who read
+// the accounts. It keeps nothing of its own: started again anywhere, it finds in the log how far it had come.
 package demo
 
 import (
@@ -31,8 +31,8 @@ type Config struct {
 	Report       string // path of the report; empty for none
 	Certificates string // path of the certificates; their keys go to the same with .jwks; empty for none
 
-	// Keys are the public keys of the demo's banks, the last of each signs. Nil says that the stages run elsewhere,
-	// with keys of their own: then the directory that is there is used.
+	// Keys are the public keys of the demo's banks, the last of each signs. Nil says that the stages run
+	// elsewhere, with keys of their own: then the directory that is there is used.
 	Keys       map[string][]*schemas.PublicKey
 	Partitions int // of every keyed topic
 
@@ -91,7 +91,9 @@ func Run(ctx context.Context, c Config, d Deps) (Summary, error) {
 	if err := errors.Join(c.Validate(), checkOutputs(c)); err != nil {
 		return Summary{}, UsageError{Err: err}
 	}
-	r := &run{Config: c, deps: d, tracker: NewTracker(c.Window), began: c.Now(), currencies: map[string]*schemas.Money{}}
+	r := &run{
+		Config: c, deps: d, tracker: NewTracker(c.Window), began: c.Now(), currencies: map[string]*schemas.Money{},
+	}
 	if err := r.plan(); err != nil {
 		return Summary{}, err
 	}

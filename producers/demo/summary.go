@@ -19,11 +19,11 @@ import (
 
 // Summary is what a run tells in the end. Amounts are decimal texts.
 type Summary struct {
-	Orders     int                           `json:"orders"`     // records of the file
-	Outcomes   map[Outcome]int               `json:"outcomes"`   // of records
-	Amounts    map[string]map[Outcome]string `json:"amounts"`    // by currency, each seller's reference once
-	Balances   map[string]Balance            `json:"balances"`   // by currency
-	Invariants Invariants                    `json:"invariants"` //
+	Orders     int                           `json:"orders"`   // records of the file
+	Outcomes   map[Outcome]int               `json:"outcomes"` // of records
+	Amounts    map[string]map[Outcome]string `json:"amounts"`  // by currency, each seller's reference once
+	Balances   map[string]Balance            `json:"balances"` // by currency
+	Invariants Invariants                    `json:"invariants"`
 	Seconds    json.Number                   `json:"seconds"`
 	Kafka      string                        `json:"kafka"`
 	Redis      string                        `json:"redis"`

@@ -53,8 +53,8 @@ func NewTracker(window int) *Tracker {
 	return &Tracker{window: window, accounts: map[string]*account{}, deals: map[string]*deal{}}
 }
 
-// Plan takes note of an order: its deal, and the accounts that it needs, the buyer's with these funds. The first
-// order of a deal says what the buyer does.
+// Plan takes note of an order: its deal, and the accounts that it needs, the buyer's with these funds. The
+// first order of a deal says what the buyer does.
 func (t *Tracker) Plan(o batch.Order, funds *schemas.Money) {
 	kind := schemas.FundingKind(o.Funding)
 	t.need(sellerAccount(o.SellerID, o.Currency), &schemas.Open{
@@ -177,7 +177,8 @@ func (t *Tracker) openMore() {
 	}
 }
 
-// Fold takes a message of one of the topics that the demo follows. An error means that the run cannot end well.
+// Fold takes a message of one of the topics that the demo follows. An error means that the run cannot end
+// well.
 func (t *Tracker) Fold(in pipeline.In) error {
 	switch body := in.Body.(type) {
 	case *schemas.Entry:

@@ -25,8 +25,8 @@ const partitions = 3
 
 var errDown = errors.New("the log is away")
 
-// world is a log in memory with everybody behind it: the real stages, and models of both books. Whoever follows it
-// turns it: a step at a time, in an order that a seed gives.
+// world is a log in memory with everybody behind it: the real stages, and models of both books. Whoever
+// follows it turns it: a step at a time, in an order that a seed gives.
 type world struct {
 	mu      sync.Mutex
 	rand    *rand.Rand
@@ -231,7 +231,8 @@ func (w *world) follow(s stage, r pipeline.Record) []pipeline.Record {
 	return records
 }
 
-// decide is a book: an entry of one item for each command. Now and then a former owner writes nonsense behind it.
+// decide is a book: an entry of one item for each command. Now and then a former owner writes nonsense behind
+// it.
 func (w *world) decide(name string, in pipeline.In) []pipeline.Record {
 	var topic string
 	var body proto.Message
