@@ -4,12 +4,14 @@
 //	effect  none
 //	emits   a report: what was checked, and every violation
 //
-// It believes no stage: it folds the journals itself, by what the verbs mean, and compares its own balances with
-// what the journals say has changed, with Redis, and with the certificates. It may run while the system works.
+// It believes no stage: it folds the journals itself, by what the verbs mean, and compares its own balances
+// with what the journals say has changed, with Redis, and with the certificates. It may run while the system
+// works.
 //
-// One sweep reads effects before their causes: certificates, refusals, entries, movements, pre-issues, issuance
-// requests, invitations. A cause is durable before its effect is, so whatever an effect follows from is read in
-// the same sweep, and its absence is a violation. An effect may be late; how late it may be stands in Config.
+// One sweep reads effects before their causes: certificates, refusals, entries, movements, pre-issues,
+// issuance requests, invitations. A cause is durable before its effect is, so whatever an effect follows from
+// is read in the same sweep, and its absence is a violation. An effect may be late; how late it may be stands
+// in Config.
 package audit
 
 import (
@@ -28,13 +30,16 @@ type Log interface {
 	// Bounds returns the first offset that the partition keeps, and the one after its last.
 	Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error)
 	// Read visits the records from an offset up to before another, in order, some at a time.
-	Read(ctx context.Context, topic string, partition int, from, end int64, visit func([]pipeline.Record) error) error
+	Read(ctx context.Context, topic string, partition int, from, end int64,
+		visit func([]pipeline.Record) error,
+	) error
 }
 
 // State is what Redis holds of the books.
 type State interface {
-	// State returns a book's shard as it stood at one moment: the command offset decided up to, the digest of the
-	// history up to there, and the rows of the tables by table and field. Nothing of a shard that was never used.
+	// State returns a book's shard as it stood at one moment: the command offset decided up to, the digest of
+	// the history up to there, and the rows of the tables by table and field. Nothing of a shard that was
+	// never used.
 	State(ctx context.Context, book string, shard int) (
 		at int64, digest string, tables map[string]map[string]string, err error)
 }
@@ -60,8 +65,8 @@ type Config struct {
 	State      State
 	Partitions int // of every keyed topic
 
-	// AtRest says that nobody is at work and nothing is on its way: then every effect must be there. Else what
-	// lies behind the position that its stage has reached must come within Attempts, and the rest may.
+	// AtRest says that nobody is at work and nothing is on its way: then every effect must be there. Else
+	// what lies behind the position that its stage has reached must come within Attempts, and the rest may.
 	AtRest bool
 	// Canaries are texts that must occur nowhere: values that were planted in what must not be told on.
 	Canaries []string
@@ -109,8 +114,8 @@ type Report struct {
 	Refusals     int   // different ones
 	Holds        int   // live ones
 
-	// Accounts are the balances that Redis held when its shard was compared. The internal accounts of the shards
-	// are added up.
+	// Accounts are the balances that Redis held when its shard was compared. The internal accounts of the
+	// shards are added up.
 	Accounts map[string]Account
 }
 

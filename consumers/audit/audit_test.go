@@ -40,7 +40,8 @@ func TestASoundSystemHasNoViolation(t *testing.T) {
 			for _, v := range report.Violations {
 				t.Error(v)
 			}
-			if report.Certificates != 2 || report.Holds != 1 || report.Refusals != 2 || report.Invitations != 5 {
+			if report.Certificates != 2 || report.Holds != 1 || report.Refusals != 2 ||
+				report.Invitations != 5 {
 				t.Errorf("counted %+v", report)
 			}
 			want := audit.Account{Kind: audit.Deposit, Currency: "BRL", Ledger: 1_000, Frozen: 300}
@@ -102,7 +103,8 @@ func TestEveryInvariantBites(t *testing.T) {
 			w.request(d)
 			w.certify(d)
 		}},
-		"a certificate of a declined pre-issue": {want: "I-5", after: func(w *world) { w.certify(declined()) }},
+		"a certificate of a declined pre-issue": {want: "I-5",
+			after: func(w *world) { w.certify(declined()) }},
 		"two certificates over one hold": {want: "I-5", after: func(w *world) {
 			c := opened().certificate()
 			c.Id, c.HoldId = schemas.CertificateID(issued().hold()), issued().hold()
@@ -132,7 +134,9 @@ func TestEveryInvariantBites(t *testing.T) {
 			d.terms.ReceivingAccount = "AVALBRSP/thief"
 			w.issue(d)
 		}},
-		"a second pre-issue of one invitation": {want: "I-8", after: func(w *world) { w.offer("offer-again", opened()) }},
+		"a second pre-issue of one invitation": {want: "I-8", after: func(w *world) {
+			w.offer("offer-again", opened())
+		}},
 		"a decision on other terms than were offered": {want: "I-8", after: func(w *world) {
 			d := opened()
 			d.terms = clone(d.terms)
@@ -161,9 +165,10 @@ func TestEveryInvariantBites(t *testing.T) {
 			})
 		}},
 		"an answer to another command": {want: "I-12", after: func(w *world) {
-			w.log[schemas.TopicMovements][buyerShard][0] = w.record(schemas.TopicMovements, "other", &schemas.Movement{
-				Account: buyers, Verb: &schemas.Movement_Block{Block: &schemas.Block{}},
-			})
+			w.log[schemas.TopicMovements][buyerShard][0] = w.record(schemas.TopicMovements, "other",
+				&schemas.Movement{
+					Account: buyers, Verb: &schemas.Movement_Block{Block: &schemas.Block{}},
+				})
 		}},
 		"an answer to no command": {want: "I-12", after: func(w *world) {
 			all := w.log[schemas.TopicIssuanceRequests]
@@ -251,7 +256,8 @@ func TestEveryInvariantBites(t *testing.T) {
 		}},
 		"a balance that was rounded": {want: "I-23", play: func(w *world) {
 			w.alter["open:seller"] = func(d *schemas.Decision) {
-				d.Changes[0].Value = strings.Replace(d.GetChanges()[0].GetValue(), " 0 0 0 ", " 1e+15 0 0 ", 1)
+				d.Changes[0].Value = strings.Replace(d.GetChanges()[0].GetValue(), " 0 0 0 ",
+					" 1e+15 0 0 ", 1)
 			}
 		}},
 	} {
@@ -266,7 +272,8 @@ func TestEveryInvariantBites(t *testing.T) {
 				c.after(w)
 			}
 			report := audited(t, w.config())
-			if !slices.ContainsFunc(report.Violations, func(v audit.Violation) bool { return v.Invariant == c.want }) {
+			if !slices.ContainsFunc(report.Violations,
+				func(v audit.Violation) bool { return v.Invariant == c.want }) {
 				t.Errorf("%s is not reported, but %v", c.want, report.Violations)
 			}
 			if !slices.Contains(report.Checked, c.want) {

@@ -22,10 +22,14 @@ type facts struct {
 
 func newFacts() *facts {
 	return &facts{
-		invitations: map[content]*invitation{}, vouched: map[content]bool{}, preIssues: map[string]*preIssue{},
-		holds: map[string]*hold{}, certificates: map[string]*certificate{},
-		refusals: map[content]map[schemas.Reason]string{}, letters: map[string]bool{},
-		reserved: map[int]map[string]int64{},
+		invitations:  map[content]*invitation{},
+		vouched:      map[content]bool{},
+		preIssues:    map[string]*preIssue{},
+		holds:        map[string]*hold{},
+		certificates: map[string]*certificate{},
+		refusals:     map[content]map[schemas.Reason]string{},
+		letters:      map[string]bool{},
+		reserved:     map[int]map[string]int64{},
 	}
 }
 

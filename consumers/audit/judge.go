@@ -33,8 +33,8 @@ func (j *judgement) wrong(invariant string, shard int, where, format string, arg
 	j.found = append(j.found, Violation{invariant, shard, where, fmt.Sprintf(format, args...)})
 }
 
-// missing notes an effect that is not there. Its stage may not have come so far; if it has, what was missing at
-// the first look must come, as the stage may be in the middle of its batch.
+// missing notes an effect that is not there. Its stage may not have come so far; if it has, what was missing
+// at the first look must come, as the stage may be in the middle of its batch.
 func (j *judgement) missing(reached bool, v Violation) {
 	key := v.String()
 	switch {
@@ -61,13 +61,18 @@ func (j *judgement) certificates() {
 		owners[c.hold] = c.where
 		j.ofHold(id, c)
 		j.ofTerms(id, c)
-		for _, reason := range slices.Sorted(maps.Keys(j.facts.refusals[c.content])) {
-			switch reason {
-			case schemas.Reason_REASON_DECLINED, schemas.Reason_REASON_WITHDRAWN, schemas.Reason_REASON_LAPSED:
-				j.wrong("I-5", -1, c.where, "the certificate's invitation was refused as %s, at %s", reason.Word(),
-					j.facts.refusals[c.content][reason])
-			default: // others may also be said of a repeat that came too late
-			}
+		j.notRefused(c)
+	}
+}
+
+// notRefused checks that the certificate's invitation did not end otherwise. Other refusals than these may also be
+// said of a repeat that came too late.
+func (j *judgement) notRefused(c *certificate) {
+	for _, reason := range []schemas.Reason{
+		schemas.Reason_REASON_DECLINED, schemas.Reason_REASON_WITHDRAWN, schemas.Reason_REASON_LAPSED,
+	} {
+		if where, ok := j.facts.refusals[c.content][reason]; ok {
+			j.wrong("I-5", -1, c.where, "the certificate's invitation was refused as %s, at %s", reason.Word(), where)
 		}
 	}
 }
@@ -80,8 +85,8 @@ func (j *judgement) ofHold(id string, c *certificate) {
 	case h.invitation != id:
 		j.wrong("I-5", -1, c.where, "the certificate's hold %s is not that of its invitation", c.hold)
 	case h.account != c.account || h.amount != c.amount || h.currency != c.currency:
-		j.wrong("I-8", -1, c.where, "the certificate says %d %s on %s, its hold is %d %s on %s", c.amount, c.currency,
-			c.account, h.amount, h.currency, h.account)
+		j.wrong("I-8", -1, c.where, "the certificate says %d %s on %s, its hold is %d %s on %s",
+			c.amount, c.currency, c.account, h.amount, h.currency, h.account)
 	case h.terms != c.terms:
 		j.wrong("I-8", -1, c.where, "the certificate has other terms than its hold")
 	}
@@ -92,7 +97,7 @@ func (j *judgement) ofTerms(id string, c *certificate) {
 	case p == nil:
 		j.wrong("I-8", -1, c.where, "the certificate's pre-issue does not exist")
 	case p.verb != verbRequest:
-		j.wrong("I-5", -1, c.where, "the certificate's pre-issue is not requested: %s", cmp.Or(p.verb, "open"))
+		j.wrong("I-5", -1, c.where, "the certificate's pre-issue ended with a %s", cmp.Or(p.verb, "nothing yet"))
 	case p.offered != c.terms || p.terms != c.terms:
 		j.wrong("I-8", -1, c.where, "the certificate has other terms than were offered and requested")
 	case p.account != c.account:
@@ -103,16 +108,16 @@ func (j *judgement) ofTerms(id string, c *certificate) {
 		j.wrong("I-8", -1, c.where, "the certificate's invitation does not exist with the content %s",
 			hex.EncodeToString([]byte(c.content.digest)))
 	case x.amount != c.amount || x.currency != c.currency || x.account != c.receives:
-		j.wrong("I-8", -1, c.where, "the certificate says %d %s for %s, its invitation %d %s for %s", c.amount,
-			c.currency, c.receives, x.amount, x.currency, x.account)
+		j.wrong("I-8", -1, c.where, "the certificate says %d %s for %s, its invitation %d %s for %s",
+			c.amount, c.currency, c.receives, x.amount, x.currency, x.account)
 	}
 }
 
 // holds checks that every hold of an issuance request has its certificate, and was requested.
 func (j *judgement) holds() {
 	reached := map[int]int64{}
-	for id, h := range j.facts.holds {
-		if c := j.facts.certificates[h.invitation]; c != nil && c.hold == id {
+	for _, h := range j.facts.holds {
+		if j.certified(h) {
 			reached[h.shard] = max(reached[h.shard], h.offset)
 		}
 	}
@@ -126,22 +131,22 @@ func (j *judgement) holds() {
 			continue
 		}
 		if !j.certified(h) {
-			j.missing(h.offset < reached[h.shard], Violation{"I-5", h.shard, h.where, "hold " + id + " has no certificate"})
+			what := "hold " + id + " has no certificate"
+			j.missing(h.offset < reached[h.shard], Violation{"I-5", h.shard, h.where, what})
 		}
-		switch p := j.facts.preIssues[h.invitation]; {
-		case p == nil || p.verb == "":
-			j.wrong("I-5", h.shard, h.where, "hold %s was never requested", id)
-		case p.verb != verbRequest:
-			j.wrong("I-10", h.shard, h.where, "hold %s is of a pre-issue that ended with a %s", id, p.verb)
-		case p.terms != h.terms || p.account != h.account:
-			j.wrong("I-8", h.shard, h.where, "hold %s has another account or other terms than were requested", id)
-		}
+		j.requested(h)
 	}
-	for _, id := range slices.Sorted(maps.Keys(j.facts.preIssues)) {
-		h := j.facts.holds[schemas.HoldID(id)]
-		if p := j.facts.preIssues[id]; h != nil && h.invitation == "" && p.verb != "" && p.verb != verbRequest {
-			j.wrong("I-10", h.shard, h.where, "hold %s is of a pre-issue that ended with a %s", h.id, p.verb)
-		}
+}
+
+// requested checks that the hold is what its pre-issue ended with: one that ended otherwise moves no money.
+func (j *judgement) requested(h *hold) {
+	switch p := j.facts.preIssues[h.invitation]; {
+	case p == nil || p.verb == "":
+		j.wrong("I-5", h.shard, h.where, "hold %s was never requested", h.id)
+	case p.verb != verbRequest:
+		j.wrong("I-10", h.shard, h.where, "hold %s is of a pre-issue that ended with a %s", h.id, p.verb)
+	case p.terms != h.terms || p.account != h.account:
+		j.wrong("I-8", h.shard, h.where, "hold %s has another account or other terms than were requested", h.id)
 	}
 }
 
@@ -150,8 +155,8 @@ func (j *judgement) certified(h *hold) bool {
 	return c != nil && c.hold == h.id
 }
 
-// reserved checks that all that is frozen or held secures certificates (I-6), or what other systems hold for. When
-// somebody is at work, a hold may wait for its certificate.
+// reserved checks that all that is frozen or held secures certificates (I-6), or what other systems hold for.
+// When somebody is at work, a hold may wait for its certificate.
 func (j *judgement) reserved() {
 	owed := map[int]map[string]int64{}
 	for _, h := range j.facts.holds {
@@ -169,7 +174,8 @@ func (j *judgement) reserved() {
 		for _, currency := range slices.Sorted(maps.Keys(currencies)) {
 			if got, want := j.facts.reserved[shard][currency], owed[shard][currency]; got != want {
 				j.wrong("I-6", shard, redisPlace(BookAccounts, shard, tableAccounts),
-					"%d %s are frozen or held, open certificates and other holds have %d left", got, currency, want)
+					"%d %s are frozen or held, open certificates and other holds have %d left",
+					got, currency, want)
 			}
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// ledger folds a shard of the accounts book: its own balances by what the verbs mean, and beside them those that
-// the items say they have written.
+// ledger folds a shard of the accounts book: its own balances by what the verbs mean, and beside them those
+// that the items say they have written.
 type ledger struct {
 	number int
 	facts  *facts
@@ -158,7 +158,8 @@ func (l *ledger) hold(e *schemas.Entry, v *schemas.Hold, d *schemas.Decision) to
 	}
 	h := &hold{
 		holdRow: holdRow{account: account, amount: v.GetAmount().GetMinorUnits()},
-		id:      id, shard: l.number, offset: d.GetOffset(), where: l.where, currency: v.GetAmount().GetCurrency(),
+		id:      id, shard: l.number, offset: d.GetOffset(), where: l.where,
+		currency: v.GetAmount().GetCurrency(),
 	}
 	request := &schemas.IssuanceRequest{}
 	if ref := e.GetMovement().GetReference(); ref.MessageIs(request) && ref.UnmarshalTo(request) == nil {

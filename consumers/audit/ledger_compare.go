@@ -116,7 +116,8 @@ func (l *ledger) sameHold(id string, written holdRow) {
 
 func (l *ledger) sameReserved(id string, a Account, live int64) {
 	if a.Reserved() != live {
-		l.wrong("I-3", "account %s has %d frozen or held, its live holds have %d left", id, a.Reserved(), live)
+		l.wrong("I-3", "account %s has %d frozen or held, its live holds have %d left",
+			id, a.Reserved(), live)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// TestRedisIsABatchAhead has an owner that publishes what it decided while the audit looks, with more behind it.
+// TestRedisIsABatchAhead has an owner that publishes what it decided while the audit looks, with more behind
+// it.
 func TestRedisIsABatchAhead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -77,7 +77,8 @@ func (o *outcomes) match(first, to int64, atRest bool) {
 		}
 		for len(o.answers) > 0 && o.answers[0].offset < c.offset {
 			if o.answers[0].offset >= first {
-				wrong(o.answers[0].offset, "the journal answers a command that is not there, or answers it twice")
+				wrong(o.answers[0].offset,
+					"the journal answers a command that is not there, or answers it twice")
 			}
 			o.answers = o.answers[1:]
 		}

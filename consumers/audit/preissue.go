@@ -68,7 +68,8 @@ func (p *preIssues) apply(r *schemas.IssuanceRequest, terms *schemas.Terms) map[
 			return nil
 		}
 		if other := p.facts.preIssues[id]; other != nil {
-			p.wrong("I-8", "the pre-issue of invitation %s stands in another shard too, at %s", id, other.where)
+			p.wrong("I-8", "the pre-issue of invitation %s stands in another shard too, at %s", id,
+				other.where)
 		}
 		known = &preIssue{shard: p.number, where: p.where, content: contentOfTerms(terms), offered: digest}
 		p.own[id], p.facts.preIssues[id] = known, known
@@ -137,8 +138,8 @@ func decisionOf(row string) string {
 	return strings.Join(f[:min(2, len(f))], " ")
 }
 
-// compare holds Redis against what the journal means, at one position. Decisions may be forgotten there; an open
-// pre-issue never is.
+// compare holds Redis against what the journal means, at one position. Decisions may be forgotten there; an
+// open pre-issue never is.
 func (p *preIssues) compare(tables map[string]map[string]string) map[string]Account {
 	p.where = redisPlace(BookPreIssues, p.number, tableOpen)
 	open := tables[tableOpen]
@@ -161,8 +162,9 @@ func (p *preIssues) compare(tables map[string]map[string]string) map[string]Acco
 		p.where = redisPlace(BookPreIssues, p.number, table)
 		for _, id := range slices.Sorted(maps.Keys(tables[table])) {
 			known := p.own[id]
-			if known == nil || decisionOf(tables[table][id]) != known.verb+" "+hex.EncodeToString([]byte(known.terms)) {
-				p.wrong("I-16", "invitation %s is %s; the journal means something else", id, tables[table][id])
+			row := tables[table][id]
+			if known == nil || decisionOf(row) != known.verb+" "+hex.EncodeToString([]byte(known.terms)) {
+				p.wrong("I-16", "invitation %s is %s; the journal means something else", id, row)
 			}
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Tables of the books that are compared. What their rows hold is the books' to say; the audit reads it by itself.
+// Tables of the books that are compared. What their rows hold is the books' to say; the audit reads it by
+// itself.
 const (
 	tableAccounts = "accounts" // KIND CURRENCY STATUS and three amounts, then digests
 	tableHolds    = "holds"    // ACCOUNT AMOUNT CAPTURED RELEASED, then a digest
@@ -178,7 +179,8 @@ func amounts(fields []string) ([3]int64, error) {
 	var n [3]int64
 	for i, field := range fields {
 		v, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || v > schemas.AmountMax || v < -schemas.AmountMax || strconv.FormatInt(v, 10) != field {
+		exact := v <= schemas.AmountMax && v >= -schemas.AmountMax && strconv.FormatInt(v, 10) == field
+		if err != nil || !exact {
 			return n, fmt.Errorf("%q is no amount", field)
 		}
 		n[i] = v

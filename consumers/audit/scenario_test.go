@@ -27,16 +27,20 @@ type deal struct {
 func newDeal(reference, account string, funding schemas.Funding, amount int64) *deal {
 	x := &schemas.Invitation{
 		Id: schemas.InvitationID("AVALBRSP", "holder", reference), ReceivingBank: "AVALBRSP",
-		ReceivingAccount: sellers, Seller: "holder", Reference: reference, Buyer: "holder", Amount: brl(amount),
+		ReceivingAccount: sellers, Seller: "holder", Reference: reference, Buyer: "holder",
+		Amount:  brl(amount),
 		Funding: funding, Route: schemas.Route_ROUTE_DIRECT,
-		AccountSource:    schemas.AccountSource_ACCOUNT_SOURCE_ENTERED,
-		Issuing:          &schemas.IssuingInformation{Kind: &schemas.IssuingInformation_Bank{Bank: "AVALBRRJ"}},
+		AccountSource: schemas.AccountSource_ACCOUNT_SOURCE_ENTERED,
+		Issuing: &schemas.IssuingInformation{
+			Kind: &schemas.IssuingInformation_Bank{Bank: "AVALBRRJ"},
+		},
 		DirectoryVersion: 1,
 	}
 	return &deal{invitation: x, account: account, terms: &schemas.Terms{
 		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Seller: x.GetSeller(),
 		Reference: x.GetReference(), Buyer: x.GetBuyer(), Amount: x.GetAmount(), Funding: x.GetFunding(),
-		ReceivingBank: x.GetReceivingBank(), ReceivingAccount: x.GetReceivingAccount(), IssuingBank: "AVALBRRJ",
+		ReceivingBank: x.GetReceivingBank(), ReceivingAccount: x.GetReceivingAccount(),
+		IssuingBank:   "AVALBRRJ",
 		AccountSource: x.GetAccountSource(), Route: x.GetRoute(), KeyId: "key-1", DirectoryVersion: 1,
 	}}
 }
@@ -79,14 +83,16 @@ func (w *world) invite(d *deal) {
 func (w *world) vouch(d *deal) {
 	w.t.Helper()
 	w.decide(schemas.VouchID(d.id()), &schemas.Movement{
-		Account: sellers, Content: schemas.ContentDigest(d.invitation), Reference: reference(w.t, d.invitation),
-		Verb: &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: "holder", Currency: "BRL"}},
+		Account: sellers, Content: schemas.ContentDigest(d.invitation),
+		Reference: reference(w.t, d.invitation),
+		Verb:      &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: "holder", Currency: "BRL"}},
 	}, schemas.Outcome_OUTCOME_DONE, 0)
 }
 
 func (w *world) offer(id string, d *deal) {
 	w.t.Helper()
-	w.decide(id, &schemas.IssuanceRequest{Terms: d.terms, Verb: &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}}},
+	w.decide(id, &schemas.IssuanceRequest{Terms: d.terms,
+		Verb: &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}}},
 		schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id(), Value: termsDigest(d)})
 }
 
@@ -94,7 +100,8 @@ func (w *world) offer(id string, d *deal) {
 func (w *world) answerDeal(id string, d *deal, verb string, command *schemas.IssuanceRequest) {
 	w.t.Helper()
 	w.decide(id, command, schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id()},
-		&schemas.Change{Table: "decided0", Field: d.id(), Value: verb + " " + termsDigest(d) + " " + id + " " + digest(id)})
+		&schemas.Change{Table: "decided0", Field: d.id(), Value: verb + " " + termsDigest(d) + " " + id +
+			" " + digest(id)})
 }
 
 func (w *world) request(d *deal) {
@@ -161,9 +168,11 @@ func (w *world) play() {
 	w.put(schemas.TopicInvitations, opened().id(), opened().invitation) // again: nothing follows
 	w.put(schemas.TopicCertificates, schemas.CertificateID(issued().hold()), issued().certificate())
 	w.unreadable(1, "what is this?")
-	garbage := pipeline.Record{Topic: schemas.TopicInvitations, Partition: 1, Key: []byte("k"), Value: []byte("?")}
+	garbage := pipeline.Record{Topic: schemas.TopicInvitations, Partition: 1, Key: []byte("k"),
+		Value: []byte("?")}
 	letter := &schemas.DeadLetter{
-		Topic: garbage.Topic, Partition: 1, Offset: w.append(garbage), Original: pipeline.UnreadableOf(garbage, "why"),
+		Topic: garbage.Topic, Partition: 1, Offset: w.append(garbage),
+		Original: pipeline.UnreadableOf(garbage, "why"),
 	}
 	w.put(schemas.TopicDeadLetters, "letter", letter)
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// secrets says what a record holds that must be nowhere (I-14): canaries anywhere, and what looks like a card's
-// number in its key, its headers and its texts. Identifiers of parties and references are theirs, and may look
-// like anything. body is the record's message; of one that nobody can read, all of the value is text.
+// secrets says what a record holds that must be nowhere (I-14): canaries anywhere, and what looks like a
+// card's number in its key, its headers and its texts. Identifiers of parties and references are theirs, and
+// may look like anything. body is the record's message; of one that nobody can read, all of the value is
+// text.
 func secrets(r pipeline.Record, body proto.Message, canaries []string) []string {
 	var found []string
 	for _, canary := range canaries {
@@ -104,8 +105,8 @@ func tellsValue(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 	return cardNumber(v.String())
 }
 
-// theirs says whether the field identifies a party, or is a party's own reference; or is a row of a book, which
-// holds amounts and times.
+// theirs says whether the field identifies a party, or is a party's own reference; or is a row of a book,
+// which holds amounts and times.
 func theirs(f protoreflect.FieldDescriptor) bool {
 	switch f.Name() {
 	case "seller", "buyer", "holder", "contact", "contacts":
@@ -163,8 +164,8 @@ func payloadOf(jws string) []byte {
 	return payload
 }
 
-// cardNumber says whether the text holds a token that could be a card's number: a run of letters and digits, as
-// long as it goes, that is 12 to 19 digits of which the last is the check digit (Luhn).
+// cardNumber says whether the text holds a token that could be a card's number: a run of letters and digits,
+// as long as it goes, that is 12 to 19 digits of which the last is the check digit (Luhn).
 func cardNumber(text string) bool {
 	start, digits := 0, true
 	for i := range len(text) + 1 {

@@ -16,7 +16,8 @@ import (
 type fold interface {
 	// item takes the next item of the journal.
 	item(in pipeline.In, d *schemas.Decision)
-	// compare takes what Redis holds at the position up to which the journal was folded, and returns the accounts.
+	// compare takes what Redis holds at the position up to which the journal was folded, and returns the
+	// accounts.
 	compare(tables map[string]map[string]string) map[string]Account
 }
 
@@ -39,7 +40,8 @@ type shard struct {
 }
 
 // meet folds the journal up to where Redis stands, compares there, and folds the rest. Redis may be one batch
-// ahead, and an owner that has just taken over may be bringing it up to the journal: then the audit looks again.
+// ahead, and an owner that has just taken over may be bringing it up to the journal: then the audit looks
+// again.
 func (s *shard) meet(ctx context.Context, c Config) (accounts map[string]Account, unchecked, err error) {
 	var at int64
 	for attempt := range c.Attempts {
@@ -67,8 +69,9 @@ func (s *shard) meet(ctx context.Context, c Config) (accounts map[string]Account
 		}
 	}
 	if !c.AtRest && at != s.at {
-		return nil, fmt.Errorf("%s/%d could not be checked: Redis stands at command %d, the journal at %d, and they "+
-			"do not meet", s.book, s.number, at, s.at), s.advance(ctx, c.Log)
+		unchecked = fmt.Errorf("%s/%d could not be checked: Redis stands at command %d, the journal at %d, "+
+			"and they do not meet", s.book, s.number, at, s.at)
+		return nil, unchecked, s.advance(ctx, c.Log)
 	}
 	what := fmt.Sprintf("stands at command %d, the journal at %d, and they do not meet", at, s.at)
 	if at == s.at {
@@ -112,8 +115,8 @@ func (s *shard) read(ctx context.Context, log Log, at int64) error {
 		return fmt.Errorf("read bounds of %s/%d: %w", s.topic, s.number, err)
 	}
 	if first > s.journal.Next {
-		return fmt.Errorf("%s/%d could not be checked: it begins at offset %d, and %d is needed: a journal is kept "+
-			"for ever", s.topic, s.number, first, s.journal.Next)
+		return fmt.Errorf("%s/%d could not be checked: it begins at offset %d, and %d is needed: a journal "+
+			"is kept for ever", s.topic, s.number, first, s.journal.Next)
 	}
 	if end <= s.journal.Next {
 		return nil
@@ -177,13 +180,15 @@ func (s *shard) entry(e pipeline.Entry) {
 		d := item.GetDecision()
 		decisions = append(decisions, d)
 		if d.GetOffset() <= s.last || d.GetOffset() < e.From || d.GetOffset() >= e.To {
-			wrong("I-22", "answers command %d after %d, in an entry of %d to %d", d.GetOffset(), s.last, e.From, e.To)
+			wrong("I-22", "answers command %d after %d, in an entry of %d to %d", d.GetOffset(), s.last,
+				e.From, e.To)
 		}
 		s.last = max(s.last, d.GetOffset())
 		s.outcomes.answer(in, d)
 		s.fold.item(in, d)
 	}
-	if d := pipeline.HistoryDigest(s.digest, e.From, e.To, pipeline.Answer(decisions)); err == nil && d != e.Digest {
+	d := pipeline.HistoryDigest(s.digest, e.From, e.To, pipeline.Answer(decisions))
+	if err == nil && d != e.Digest {
 		wrong("I-16", "names the digest %s, its items make %s", e.Digest, d)
 	}
 	s.at, s.digest, s.epoch = e.To, e.Digest, e.Epoch

@@ -8,8 +8,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// plain adds a topic to the sweep that is no book's journal. What cannot be read goes to the handler as a record
-// without a message, and the reason.
+// plain adds a topic to the sweep that is no book's journal. What cannot be read goes to the handler as a
+// record without a message, and the reason.
 func (a *auditor) plain(name string, handle func(r pipeline.Record, in pipeline.In, err error)) {
 	topic, _ := schemas.TopicOf(name)
 	for number := range topic.PartitionCount(a.Partitions) {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"strconv"
 	"testing"
 	"time"
 
@@ -54,7 +55,8 @@ func newWorld(t *testing.T) *world {
 	for _, topic := range schemas.Topics() {
 		w.log[topic.Name] = make([][]pipeline.Record, topic.PartitionCount(shards))
 	}
-	for book, journal := range map[string]string{"accounts": schemas.TopicEntries, "pre-issues": schemas.TopicPreIssues} {
+	for book, journal := range map[string]string{"accounts": schemas.TopicEntries,
+		"pre-issues": schemas.TopicPreIssues} {
 		w.at[book], w.digest[book] = make([]int64, shards), make([]string, shards)
 		for shard := range shards {
 			w.tables[book] = append(w.tables[book], map[string]map[string]string{})
@@ -101,8 +103,9 @@ func (w *world) State(_ context.Context, book string, shard int) (
 func (w *world) record(topic, id string, body proto.Message) pipeline.Record {
 	w.t.Helper()
 	r, err := pipeline.Encode(topic, schemas.Message{
-		Attributes: schemas.Attributes{ID: id, Source: "/aval/test", Time: time.UnixMilli(1_700_000_000_000).UTC()},
-		Body:       body,
+		Attributes: schemas.Attributes{ID: id, Source: "/aval/test",
+			Time: time.UnixMilli(1_700_000_000_000).UTC()},
+		Body: body,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -142,7 +145,8 @@ func (w *world) decide(id string, command proto.Message, outcome schemas.Outcome
 	if request, ok := command.(*schemas.IssuanceRequest); ok {
 		body = &schemas.PreIssue{Decision: d, Id: id, Request: request}
 	}
-	w.answer(book, journal, shard, d, w.record(journal, schemas.DeriveID("item", topic, id, fmt.Sprint(d.GetOffset())), body))
+	w.answer(book, shard, d, w.record(journal, schemas.DeriveID("item", topic, id,
+		strconv.FormatInt(d.GetOffset(), 10)), body))
 }
 
 func movementOf(m proto.Message) *schemas.Movement {
@@ -150,7 +154,7 @@ func movementOf(m proto.Message) *schemas.Movement {
 	return movement
 }
 
-func (w *world) answer(book, journal string, shard int, d *schemas.Decision, item pipeline.Record) {
+func (w *world) answer(book string, shard int, d *schemas.Decision, item pipeline.Record) {
 	for _, c := range d.GetChanges() {
 		rows := w.tables[book][shard]
 		if rows[c.GetTable()] == nil {
@@ -164,7 +168,8 @@ func (w *world) answer(book, journal string, shard int, d *schemas.Decision, ite
 	}
 	from := w.at[book][shard]
 	e := pipeline.Entry{Epoch: 0, From: from, To: from + 1}
-	e.Digest = pipeline.HistoryDigest(w.digest[book][shard], e.From, e.To, pipeline.Answer([]*schemas.Decision{d}))
+	e.Digest = pipeline.HistoryDigest(w.digest[book][shard], e.From, e.To,
+		pipeline.Answer([]*schemas.Decision{d}))
 	w.at[book][shard], w.digest[book][shard] = e.To, e.Digest
 	item.Partition = shard
 	item.Headers = append(item.Headers, pipeline.Header{
@@ -175,9 +180,10 @@ func (w *world) answer(book, journal string, shard int, d *schemas.Decision, ite
 
 // unreadable writes a command that nobody can read, and its answer.
 func (w *world) unreadable(shard int, value string) {
-	r := pipeline.Record{Topic: schemas.TopicMovements, Partition: shard, Key: []byte("k"), Value: []byte(value)}
+	r := pipeline.Record{Topic: schemas.TopicMovements, Partition: shard, Key: []byte("k"),
+		Value: []byte(value)}
 	d := &schemas.Decision{Offset: w.append(r), Outcome: schemas.Outcome_OUTCOME_UNREADABLE}
-	w.answer("accounts", schemas.TopicEntries, shard, d, w.record(schemas.TopicEntries,
+	w.answer("accounts", shard, d, w.record(schemas.TopicEntries,
 		schemas.DeriveID("unreadable", value), &schemas.Entry{
 			Decision: d, Unreadable: &schemas.Unreadable{Reason: "no headers", Key: r.Key, Value: r.Value},
 		}))
@@ -268,8 +274,8 @@ func (w *world) capture(id, hold string, x int64) {
 	m := &schemas.Movement{Account: h.account, Verb: &schemas.Movement_Capture{Capture: &schemas.Capture{
 		Hold: hold, Amount: brl(x),
 	}}}
-	w.decide(id, m, schemas.Outcome_OUTCOME_DONE, 0, w.row(h.account), w.internalRow(clearing, "clearing/BRL"),
-		w.holdRow(hold))
+	w.decide(id, m, schemas.Outcome_OUTCOME_DONE, 0, w.row(h.account),
+		w.internalRow(clearing, "clearing/BRL"), w.holdRow(hold))
 }
 
 func (w *world) release(id, hold string) {
@@ -278,7 +284,8 @@ func (w *world) release(id, hold string) {
 	x := h.amount - h.captured - h.released
 	h.released += x
 	w.reserve(h.account, -x)
-	m := &schemas.Movement{Account: h.account, Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: hold}}}
+	m := &schemas.Movement{Account: h.account,
+		Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: hold}}}
 	w.decide(id, m, schemas.Outcome_OUTCOME_DONE, 0, w.row(h.account), w.holdRow(hold))
 }
 

@@ -37,6 +37,7 @@ func contract(t *testing.T, open func(*testing.T) (redis.UniversalClient, string
 }
 
 func anyOrder(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	r := register.New(client, c)
 	feed(t, r, h, 0)
@@ -50,7 +51,7 @@ func anyOrder(t *testing.T, client redis.UniversalClient, c register.Config) {
 		t.Fatalf("the story of what was issued is %+v", s)
 	}
 	for seed := range uint64(20) {
-		empty(t, client, c.Namespace)
+		empty(t.Context(), t, client, c.Namespace)
 		r := register.New(client, c)
 		feed(t, r, h, seed)
 		if got := told(t.Context(), t, r, ids); got != want {
@@ -60,6 +61,7 @@ func anyOrder(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func again(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	r := register.New(client, c)
 	feed(t, r, h, 1)
@@ -78,11 +80,12 @@ func again(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func emptied(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	r := register.New(client, c)
 	feed(t, r, h, 1)
 	want, rows := told(t.Context(), t, r, ids), dump(t, client, c.Namespace)
-	empty(t, client, c.Namespace)
+	empty(t.Context(), t, client, c.Namespace)
 	for _, s := range h.sources() {
 		if m, err := r.Resume(t.Context(), s.topic, s.partition); err != nil || m.Offset >= 0 {
 			t.Fatalf("Resume %v = %v, %v, want none", s, m, err)
@@ -97,13 +100,15 @@ func emptied(t *testing.T, client redis.UniversalClient, c register.Config) {
 	}
 }
 
-// lost has a Redis that loses all between two batches: the second one must not be stored as if the first were there.
+// lost has a Redis that loses all between two batches: the second one must not be stored as if the first were
+// there.
 func lost(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	r := register.New(client, c)
 	s := longest(h)
 	store(t, r, h, s, 0, 2)
-	empty(t, client, c.Namespace)
+	empty(t.Context(), t, client, c.Namespace)
 	err := r.Store(t.Context(), s.topic, s.partition, h[s][2:], mark(len(h[s])))
 	if !errors.Is(err, register.ErrElsewhere) || !errors.Is(err, pipeline.ErrResume) {
 		t.Fatalf("Store = %v, want %v", err, register.ErrElsewhere)
@@ -119,6 +124,7 @@ func lost(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func overtaken(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, _ := play()
 	s := longest(h)
 	former, later := register.New(client, c), register.New(client, c)
@@ -127,7 +133,8 @@ func overtaken(t *testing.T, client redis.UniversalClient, c register.Config) {
 		t.Fatalf("Resume = %v, %v, want %v", m, err, mark(1))
 	}
 	store(t, later, h, s, 1, 3)
-	if err := former.Store(t.Context(), s.topic, s.partition, h[s][1:2], mark(2)); !errors.Is(err, pipeline.ErrResume) {
+	err := former.Store(t.Context(), s.topic, s.partition, h[s][1:2], mark(2))
+	if !errors.Is(err, pipeline.ErrResume) {
 		t.Errorf("Store of the former one = %v, want %v", err, pipeline.ErrResume)
 	}
 	if m, err := former.Resume(t.Context(), s.topic, s.partition); err != nil || m != mark(3) {
@@ -136,6 +143,7 @@ func overtaken(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func lostReply(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, _ := play()
 	s := longest(h)
 	r := register.New(client, c)
@@ -176,6 +184,7 @@ func (d *deaf) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 }
 
 func together(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	s := source{schemas.TopicRefusals, schemas.PartitionOf([]byte(ids[0]), shards)}
 	r := register.New(client, c)
@@ -200,6 +209,7 @@ func together(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func beside(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	h, ids := play()
 	r := register.New(client, c)
 	feed(t, r, h, 1)
@@ -218,6 +228,7 @@ func beside(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func unknown(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	s, err := register.New(client, c).Story(t.Context(), "nobody")
 	if err != nil || !s.Empty() {
 		t.Errorf("Story = %+v, %v, want an empty one", s, err)
@@ -225,6 +236,7 @@ func unknown(t *testing.T, client redis.UniversalClient, c register.Config) {
 }
 
 func silent(t *testing.T, client redis.UniversalClient, c register.Config) {
+	t.Helper()
 	r := register.New(client, c)
 	if err := r.Store(t.Context(), schemas.TopicEntries, 2, nil, mark(5)); err != nil {
 		t.Fatal(err)
@@ -252,7 +264,7 @@ func longest(h history) source {
 func dump(t *testing.T, client redis.UniversalClient, namespace string) map[string]string {
 	t.Helper()
 	rows := map[string]string{}
-	for _, key := range keys(t, client, namespace) {
+	for _, key := range keys(t.Context(), t, client, namespace) {
 		fields, err := client.HGetAll(t.Context(), key).Result()
 		if err != nil {
 			t.Fatal(err)
@@ -264,22 +276,20 @@ func dump(t *testing.T, client redis.UniversalClient, namespace string) map[stri
 	return rows
 }
 
-func empty(t *testing.T, client redis.UniversalClient, namespace string) {
+func empty(ctx context.Context, t *testing.T, client redis.UniversalClient, namespace string) {
 	t.Helper()
-	if all := keys(t, client, namespace); len(all) > 0 {
-		for _, key := range all {
-			if err := client.Del(t.Context(), key).Err(); err != nil {
-				t.Fatal(err)
-			}
+	for _, key := range keys(ctx, t, client, namespace) {
+		if err := client.Del(ctx, key).Err(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
 
-func keys(t *testing.T, client redis.UniversalClient, namespace string) []string {
+func keys(ctx context.Context, t *testing.T, client redis.UniversalClient, namespace string) []string {
 	t.Helper()
 	var all []string
-	scan := client.Scan(t.Context(), 0, namespace+":*", 1000).Iterator()
-	for scan.Next(t.Context()) {
+	scan := client.Scan(ctx, 0, namespace+":*", 1000).Iterator()
+	for scan.Next(ctx) {
 		all = append(all, scan.Val())
 	}
 	if err := scan.Err(); err != nil {

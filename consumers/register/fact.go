@@ -43,7 +43,8 @@ func factOf(in pipeline.In) (fact, bool) {
 	case *schemas.Certificate:
 		return fact{
 			invitation: body.GetTerms().GetInvitationId(), must: true, body: body,
-			field: field(body.GetId(), hex.EncodeToString(schemas.TermsDigest(body.GetTerms())), body.GetIssuingAccount()),
+			field: field(body.GetId(), hex.EncodeToString(schemas.TermsDigest(body.GetTerms())),
+				body.GetIssuingAccount()),
 		}, in.Topic == schemas.TopicCertificates
 	case *schemas.Refusal:
 		return fact{
@@ -58,8 +59,8 @@ func factOf(in pipeline.In) (fact, bool) {
 	return fact{}, false
 }
 
-// factOfPreIssue keeps an answer of the pre-issues book. What it says of the book's own state is left out, and so
-// are repeats: nothing has happened.
+// factOfPreIssue keeps an answer of the pre-issues book. What it says of the book's own state is left out,
+// and so are repeats: nothing has happened.
 func factOfPreIssue(x *schemas.PreIssue) (fact, bool) {
 	terms, d := x.GetRequest().GetTerms(), x.GetDecision()
 	if terms == nil || d.GetOutcome() == schemas.Outcome_OUTCOME_REPEAT {
@@ -96,7 +97,8 @@ func subject(m *schemas.Movement) (invitation, content string, ok bool) {
 		return x.GetId(), hex.EncodeToString(schemas.ContentDigest(x)), schemas.Validate(x) == nil
 	case m.GetHold() != nil && ref.MessageIs(request) && ref.UnmarshalTo(request) == nil:
 		terms := request.GetTerms()
-		return terms.GetInvitationId(), hex.EncodeToString(schemas.TermsDigest(terms)), schemas.Validate(request) == nil
+		return terms.GetInvitationId(), hex.EncodeToString(schemas.TermsDigest(terms)),
+			schemas.Validate(request) == nil
 	}
 	return "", "", false
 }

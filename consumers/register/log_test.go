@@ -33,8 +33,9 @@ type history map[source][]pipeline.In
 func (h history) add(topic, key, id string, body proto.Message) {
 	s := source{topic, schemas.PartitionOf([]byte(key), shards)}
 	h[s] = append(h[s], pipeline.In{
-		Attributes: schemas.Attributes{ID: id, Source: "/aval/test", Time: time.Unix(int64(1_700_000_000+len(h[s])), 7).UTC()},
-		Topic:      s.topic, Partition: s.partition, Offset: int64(2 * len(h[s])), Key: key, Body: body,
+		Attributes: schemas.Attributes{ID: id, Source: "/aval/test",
+			Time: time.Unix(int64(1_700_000_000+len(h[s])), 7).UTC()},
+		Topic: s.topic, Partition: s.partition, Offset: int64(2 * len(h[s])), Key: key, Body: body,
 	})
 }
 
@@ -62,10 +63,12 @@ func newDeal(h history, reference string, amount int64) *deal {
 		DirectoryVersion: 1,
 	}
 	return &deal{h: h, invitation: x, account: "AVALBRRJ/of-" + reference, terms: &schemas.Terms{
-		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Seller: "seller", Reference: reference,
-		Buyer: "buyer", Amount: x.GetAmount(), Funding: x.GetFunding(), ReceivingBank: "AVALBRSP",
-		ReceivingAccount: x.GetReceivingAccount(), IssuingBank: "AVALBRRJ", AccountSource: x.GetAccountSource(),
-		Route: x.GetRoute(), KeyId: "key-1", DirectoryVersion: 1,
+		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Seller: "seller",
+		Reference: reference,
+		Buyer:     "buyer", Amount: x.GetAmount(), Funding: x.GetFunding(), ReceivingBank: "AVALBRSP",
+		ReceivingAccount: x.GetReceivingAccount(), IssuingBank: "AVALBRRJ",
+		AccountSource: x.GetAccountSource(),
+		Route:         x.GetRoute(), KeyId: "key-1", DirectoryVersion: 1,
 	}}
 }
 
@@ -90,10 +93,12 @@ func (d *deal) vouch(outcome schemas.Outcome, why schemas.Reason) {
 }
 
 func (d *deal) entry(id string, m *schemas.Movement, outcome schemas.Outcome, why schemas.Reason) {
-	d.h.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{Id: id, Movement: m, Decision: &schemas.Decision{
-		Outcome: outcome, Reason: why,
-		Changes: []*schemas.Change{{Table: "accounts", Field: m.GetAccount(), Value: "deposit BRL open 1000 0 0"}},
-	}})
+	d.h.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{Id: id, Movement: m,
+		Decision: &schemas.Decision{
+			Outcome: outcome, Reason: why,
+			Changes: []*schemas.Change{{Table: "accounts", Field: m.GetAccount(),
+				Value: "deposit BRL open 1000 0 0"}},
+		}})
 }
 
 func (d *deal) request() *schemas.IssuanceRequest {
@@ -126,7 +131,8 @@ func (d *deal) hold(outcome schemas.Outcome, why schemas.Reason) {
 func (d *deal) certify() {
 	hold := schemas.HoldID(d.id())
 	d.h.add(schemas.TopicCertificates, d.id(), schemas.CertificateID(hold), &schemas.Certificate{
-		Id: schemas.CertificateID(hold), Terms: d.terms, IssuingAccount: d.account, HoldId: hold, Jws: "a.b.c",
+		Id: schemas.CertificateID(hold), Terms: d.terms, IssuingAccount: d.account, HoldId: hold,
+		Jws: "a.b.c",
 	})
 }
 
@@ -144,8 +150,8 @@ const (
 	conflict = schemas.Outcome_OUTCOME_CONFLICT
 )
 
-// play writes the log of some deals: issued, refused, and one whose invitation contradicts another. It returns the
-// invitations.
+// play writes the log of some deals: issued, refused, and one whose invitation contradicts another. It
+// returns the invitations.
 func play() (history, []string) {
 	h := history{}
 	var ids []string
@@ -174,7 +180,8 @@ func play() (history, []string) {
 	return h, ids
 }
 
-// feed stores the log in an order that the seed makes, some messages at a time, from where the register resumes.
+// feed stores the log in an order that the seed makes, some messages at a time, from where the register
+// resumes.
 func feed(t *testing.T, r *register.Register, h history, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1))

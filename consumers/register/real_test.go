@@ -3,6 +3,7 @@
 package register_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestReal(t *testing.T) {
 		})
 		namespace := localtest.Namespace(t)
 		t.Cleanup(func() {
-			empty(t, client, namespace)
+			empty(context.WithoutCancel(t.Context()), t, client, namespace)
 			_ = client.Close()
 		})
 		return client, namespace

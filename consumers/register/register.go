@@ -4,9 +4,10 @@
 //	effect  keeps in Redis, for a time, what happened to each invitation
 //	emits   nothing
 //
-// What it holds is a view: emptied, it is built again from the topics. It keeps the positions that it has reached
-// with its data, in one call, and resumes there: neither can be lost without the other. The same facts stored again
-// change nothing. What contradicts stands beside: two contents of one invitation are two facts.
+// What it holds is a view: emptied, it is built again from the topics. It keeps the positions that it has
+// reached with its data, in one call, and resumes there: neither can be lost without the other. The same
+// facts stored again change nothing. What contradicts stands beside: two contents of one invitation are two
+// facts.
 package register
 
 import (
@@ -28,8 +29,8 @@ import (
 // RetentionDefault is how long a story is kept after its last new fact.
 const RetentionDefault = 90 * 24 * time.Hour
 
-// FactsMax is how many facts of one topic a story holds, besides those that decide: who sends a thousand answers
-// that are refused does not fill the memory.
+// FactsMax is how many facts of one topic a story holds, besides those that decide: who sends a thousand
+// answers that are refused does not fill the memory.
 const FactsMax = 64
 
 // Config is what a register needs to know.
@@ -98,7 +99,9 @@ func (r *Register) Resume(ctx context.Context, topic string, partition int) (pip
 var ErrElsewhere = fmt.Errorf("the register stands at another position: %w", pipeline.ErrResume)
 
 // Store takes messages of one partition, and the position after them, in one call.
-func (r *Register) Store(ctx context.Context, topic string, partition int, in []pipeline.In, mark pipeline.Mark) error {
+func (r *Register) Store(ctx context.Context, topic string, partition int, in []pipeline.In,
+	mark pipeline.Mark,
+) error {
 	from, to := r.expected(source{topic, partition}), position(mark)
 	keys := []string{r.positionsKey(partition)}
 	args := []any{topic, from, to, r.config.Retention.Milliseconds(), FactsMax}

@@ -12,8 +12,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Story is all that happened to one invitation, each part in the order of the log. It tells more than a seller may
-// know: why the money was refused.
+// Story is all that happened to one invitation, each part in the order of the log. It tells more than a
+// seller may know: why the money was refused.
 type Story struct {
 	Invitation string // the identifier
 
@@ -27,11 +27,12 @@ type Story struct {
 
 // Empty says that nothing is known of the invitation: it never was, or its story has expired.
 func (s Story) Empty() bool {
-	return len(s.Invitations)+len(s.Vouches)+len(s.PreIssues)+len(s.Holds)+len(s.Certificates)+len(s.Refusals) == 0
+	parts := [][]Fact{s.Invitations, s.Vouches, s.PreIssues, s.Holds, s.Certificates, s.Refusals}
+	return !slices.ContainsFunc(parts, func(part []Fact) bool { return len(part) > 0 })
 }
 
-// Story returns what is known of an invitation. The accounts book's part stands with the accounts, which the rest
-// names.
+// Story returns what is known of an invitation. The accounts book's part stands with the accounts, which the
+// rest names.
 func (r *Register) Story(ctx context.Context, invitation string) (Story, error) {
 	s := Story{Invitation: invitation}
 	home := schemas.PartitionOf([]byte(invitation), r.config.Partitions)
