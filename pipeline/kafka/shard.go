@@ -16,6 +16,8 @@ import (
 const (
 	nackFirst = 10 * time.Millisecond
 	nackMost  = 2 * time.Second
+	// nackMostSingle is short: whoever handles messages one by one waits within the handler, by its own rules.
+	nackMostSingle = 50 * time.Millisecond
 	// stopWait is how long a handler may take to give up a batch whose context has ended.
 	stopWait = 8 * time.Second
 )
@@ -221,7 +223,11 @@ func (h *shard) offer(records []pipeline.Record, next int64, refusals *int, move
 			return o
 		case refused:
 		}
-		if !sleep(h.ctx, backoff(*refusals, nackFirst, nackMost)) {
+		most := nackMost
+		if h.s.single {
+			most = nackMostSingle
+		}
+		if !sleep(h.ctx, backoff(*refusals, nackFirst, most)) {
 			return ended
 		}
 		*refusals++
