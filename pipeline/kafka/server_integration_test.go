@@ -9,7 +9,7 @@ import (
 )
 
 // server returns the address of the real broker.
-func server(t *testing.T) string {
+func server(t testing.TB) string {
 	t.Helper()
 	address := os.Getenv("AVAL_TEST_KAFKA")
 	if address == "" {

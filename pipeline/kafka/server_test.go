@@ -10,13 +10,13 @@ import (
 )
 
 // server returns the address of a broker that the test has to itself, or shares under its own namespace.
-func server(t *testing.T) string {
+func server(t testing.TB) string {
 	t.Helper()
 	return fake(t).ListenAddrs()[0]
 }
 
 // fake starts a broker in the process.
-func fake(t *testing.T, options ...kfake.Opt) *kfake.Cluster {
+func fake(t testing.TB, options ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond),
