@@ -17,8 +17,9 @@ const (
 	//	AVALBRSP/0002-5  credit BRL blocked LIMIT DRAWN HELD HOLDER OPENED
 	//	genesis/BRL      internal BRL open LEDGER 0 0 - -
 	TableAccounts = "accounts"
-	// TableHolds holds a row for each live hold, under its id: the account, three amounts in minor units of which
-	// the first exceeds the sum of the others by what remains, and the digest of the command that made it:
+	// TableHolds holds a row for each live hold, under its id: the account, three amounts in minor units of
+	// which the first exceeds the sum of the others by what remains, and the digest of the command that
+	// made it:
 	//
 	//	9f86d081884c7d65  AVALBRSP/0001-7 AMOUNT CAPTURED RELEASED DIGEST
 	TableHolds = "holds"
@@ -130,7 +131,8 @@ func amounts(fields []string) ([3]int64, error) {
 	var n [3]int64
 	for i, field := range fields {
 		v, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || v > schemas.AmountMax || v < -schemas.AmountMax || strconv.FormatInt(v, 10) != field {
+		exact := v >= -schemas.AmountMax && v <= schemas.AmountMax
+		if err != nil || !exact || strconv.FormatInt(v, 10) != field {
 			return n, fmt.Errorf("%q is no amount", field)
 		}
 		n[i] = v

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aval-systems/aval/consumers/ledger"
@@ -34,11 +35,11 @@ func withinBounds(a ledger.Account) error {
 	switch a.Kind {
 	case schemas.AccountKind_ACCOUNT_KIND_DEPOSIT:
 		if a.Frozen < 0 || a.Frozen > a.Ledger {
-			return fmt.Errorf("I-2: not 0 <= frozen <= ledger")
+			return errors.New("I-2: not 0 <= frozen <= ledger")
 		}
 	case schemas.AccountKind_ACCOUNT_KIND_CREDIT:
 		if a.Drawn < 0 || a.Held < 0 || a.Drawn+a.Held > a.Limit {
-			return fmt.Errorf("I-2: not 0 <= drawn, 0 <= held, drawn + held <= limit")
+			return errors.New("I-2: not 0 <= drawn, 0 <= held, drawn + held <= limit")
 		}
 	case schemas.AccountKind_ACCOUNT_KIND_INTERNAL, schemas.AccountKind_ACCOUNT_KIND_UNSPECIFIED:
 	}

@@ -145,8 +145,9 @@ func (c *command) money(m *schemas.Money) {
 	c.amount, c.currency = strconv.FormatInt(m.GetMinorUnits(), 10), m.GetCurrency()
 }
 
-// digest decides between repeat and conflict: it covers what the movement asks and what its reference means, not
-// its id and not its time. The first 16 bytes of SHA-256 over each text's length, a colon and the text.
+// digest decides between repeat and conflict: it covers what the movement asks and what its reference
+// means, not its id and not its time. The first 16 bytes of SHA-256 over each text's length, a colon and
+// the text.
 func (c *command) digest(m *schemas.Movement) string {
 	texts := []string{
 		"movement", c.verb, c.account, c.amount, c.currency, c.kind, c.holder, c.hold, c.contra,

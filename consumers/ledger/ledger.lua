@@ -1,16 +1,18 @@
 -- The accounts book: decides every movement of money in its shard.
 --
--- A command has the fields VERB to CONTRA below; an unused one is empty. What the rows of the tables hold stands
--- in account.go. The answer is a word, and of a refusal its reason: done | refused insufficient | repeat | conflict.
+-- A command has the fields VERB to CONTRA below; an unused one is empty. What the rows of the tables hold
+-- stands in account.go. The answer is a word, and of a refusal its reason: done | refused insufficient |
+-- repeat | conflict.
 --
--- Every done command moves as much into accounts as out of them (a deposit or internal account counts its ledger,
--- a credit account what is drawn, below zero), so the sum over all accounts stays zero.
--- Amounts are whole numbers and become text only in s.number. A sum or a difference is made only where it is known
--- to lie between -MAX and MAX: so it is exact, and so is what is compared.
+-- Every done command moves as much into accounts as out of them (a deposit or internal account counts its
+-- ledger, a credit account what is drawn, below zero), so the sum over all accounts stays zero.
+-- Amounts are whole numbers and become text only in s.number. A sum or a difference is made only where it
+-- is known to lie between -MAX and MAX: so it is exact, and so is what is compared.
 
 local book = { tables = { 'accounts', 'holds' }, rotating = {}, width = 11 }
 
-local VERB, ID, TIME, DIGEST, ACCOUNT, AMOUNT, CURRENCY, KIND, HOLDER, HOLD, CONTRA = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local VERB, ID, TIME, DIGEST, ACCOUNT, AMOUNT = 1, 2, 3, 4, 5, 6
+local CURRENCY, KIND, HOLDER, HOLD, CONTRA = 7, 8, 9, 10, 11
 
 local MAX = 9007199254740991 -- 2^53-1, up to where a number is exact: no balance lies further from zero
 
@@ -85,7 +87,8 @@ local function usable(a, c)
   return nil
 end
 
--- can_add, can_take: does the balance stay within MAX? They do not make the sum itself, which might not be exact.
+-- can_add, can_take: does the balance stay within MAX? They do not make the sum itself, which might not be
+-- exact.
 local function can_add(balance, x)
   return balance <= MAX - x
 end
@@ -299,8 +302,8 @@ function verbs.release(c, s)
   return 'done'
 end
 
--- stands(c, s): nil, or repeat or conflict: what stands under the command's identifier, or, of an open, under its
--- account. A live hold is its own memory.
+-- stands(c, s): nil, or repeat or conflict: what stands under the command's identifier, or, of an open,
+-- under its account. A live hold is its own memory.
 local function stands(c, s)
   local h = hold(s, c[ID])
   if h then

@@ -2,8 +2,10 @@ package ledger_test
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"github.com/aval-systems/aval/consumers/ledger"
 	"github.com/aval-systems/aval/schemas"
@@ -46,10 +48,10 @@ func newModel() *model {
 
 // decide answers an order, as the script should.
 func (m *model) decide(o order, digest, holder string) string {
-	switch {
-	case o.verb == "astray":
+	switch o.verb {
+	case "astray":
 		return "unreadable"
-	case o.verb == "tick":
+	case "tick":
 		return m.tick(o)
 	}
 	if word := m.stands(o, digest); word != "" {
@@ -66,9 +68,7 @@ func (m *model) decide(o order, digest, holder string) string {
 		m.seen[m.clock.current][o.id] = digest + " " + why
 		return "refused " + why
 	}
-	for id, a := range draft.accounts {
-		m.accounts[id] = a
-	}
+	maps.Copy(m.accounts, draft.accounts)
 	for id, h := range draft.holds {
 		m.holds[id] = h
 		if h.remaining().Sign() == 0 {
@@ -155,7 +155,9 @@ func (m *model) draft(o order, digest, holder string) *model {
 	case o.verb == "hold":
 		a.frozen = sum(a.frozen, x)
 		d.accounts[id] = a
-		d.holds[o.id] = hold{account: id, digest: digest, amount: x, captured: new(big.Int), released: new(big.Int)}
+		d.holds[o.id] = hold{
+			account: id, digest: digest, amount: x, captured: new(big.Int), released: new(big.Int),
+		}
 	case h.account != id:
 	case o.verb == "capture":
 		d.move(m, id, "clearing/"+o.currency, x)
@@ -171,24 +173,24 @@ func (m *model) draft(o order, digest, holder string) *model {
 	return d
 }
 
-// move takes x from one account to another, both as they are in the draft or else in m.
-func (d *model) move(m *model, from, to string, x *big.Int) {
+// move takes x from one account to another, both as they are in the draft m or else in the book.
+func (m *model) move(book *model, from, to string, x *big.Int) {
 	for _, id := range []string{from, to} {
-		if _, ok := d.accounts[id]; ok {
+		if _, ok := m.accounts[id]; ok {
 			continue
 		}
-		a, ok := m.accounts[id]
+		a, ok := book.accounts[id]
 		if !ok {
 			a = account{
 				kind: "internal", currency: id[len(id)-3:], holder: "-", opened: "-",
 				ledger: new(big.Int), frozen: new(big.Int), limit: new(big.Int),
 			}
 		}
-		d.accounts[id] = a
+		m.accounts[id] = a
 	}
-	a, b := d.accounts[from], d.accounts[to]
+	a, b := m.accounts[from], m.accounts[to]
 	a.ledger, b.ledger = difference(a.ledger, x), sum(b.ledger, x)
-	d.accounts[from], d.accounts[to] = a, b
+	m.accounts[from], m.accounts[to] = a, b
 }
 
 // refusal says why the draft must not be.
@@ -270,10 +272,12 @@ func (m *model) tables() map[string]map[string]string {
 		if a.kind == "credit" {
 			amounts = fmt.Sprintf("%d %d %d", a.limit, difference(new(big.Int), a.ledger), a.frozen)
 		}
-		t[ledger.TableAccounts][id] = fmt.Sprint(a.kind, " ", a.currency, " ", status, " ", amounts, " ", a.holder, " ", a.opened)
+		row := []string{a.kind, a.currency, status, amounts, a.holder, a.opened}
+		t[ledger.TableAccounts][id] = strings.Join(row, " ")
 	}
 	for id, h := range m.holds {
-		t[ledger.TableHolds][id] = fmt.Sprintf("%s %d %d %d %s", h.account, h.amount, h.captured, h.released, h.digest)
+		amounts := fmt.Sprintf("%d %d %d", h.amount, h.captured, h.released)
+		t[ledger.TableHolds][id] = strings.Join([]string{h.account, amounts, h.digest}, " ")
 	}
 	return t
 }

@@ -59,7 +59,8 @@ func (o order) movement() *schemas.Movement {
 	m := &schemas.Movement{Account: bank + o.account, Content: []byte(o.content)}
 	switch o.verb {
 	case "open":
-		m.Verb = &schemas.Movement_Open{Open: &schemas.Open{Kind: o.kinds(), Holder: o.holder, Funds: o.money()}}
+		open := &schemas.Open{Kind: o.kinds(), Holder: o.holder, Funds: o.money()}
+		m.Verb = &schemas.Movement_Open{Open: open}
 	case "credit":
 		m.Verb = &schemas.Movement_Credit{Credit: &schemas.Credit{Amount: o.money(), Contra: o.contras()}}
 	case "debit":
@@ -71,7 +72,8 @@ func (o order) movement() *schemas.Movement {
 	case "vouch":
 		m.Verb = &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: o.holder, Currency: o.currency}}
 	case "hold":
-		m.Verb = &schemas.Movement_Hold{Hold: &schemas.Hold{Amount: o.money(), Holder: o.holder, Kind: o.kinds()}}
+		hold := &schemas.Hold{Amount: o.money(), Holder: o.holder, Kind: o.kinds()}
+		m.Verb = &schemas.Movement_Hold{Hold: hold}
 	case "capture":
 		m.Verb = &schemas.Movement_Capture{Capture: &schemas.Capture{Hold: o.hold, Amount: o.money()}}
 	case "release":
@@ -86,7 +88,8 @@ func (o order) movement() *schemas.Movement {
 
 func (o order) command() booktest.Command {
 	c := booktest.Command{Message: schemas.Message{
-		Attributes: schemas.Attributes{ID: o.id, Source: "/test", Time: time.UnixMilli(o.at).UTC()}, Body: o.movement(),
+		Attributes: schemas.Attributes{ID: o.id, Source: "/test", Time: time.UnixMilli(o.at).UTC()},
+		Body:       o.movement(),
 	}}
 	if o.verb == "astray" {
 		c.Key = bank + "other" // nobody can read it

@@ -15,8 +15,9 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// TestScripts runs the tables of testdata, which say at their heads how they are read: each command as a batch of
-// its own, with everything that it changed; then all of them as one batch, which must come to the same.
+// TestScripts runs the tables of testdata, which say at their heads how they are read: each command as a
+// batch of its own, with everything that it changed; then all of them as one batch, which must come to the
+// same.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.script")
@@ -69,7 +70,8 @@ func runScript(t *testing.T, lines []line, shard *booktest.Shard, batch int) {
 		}
 		for name := range after {
 			if told[name] == "" && before[name] != after[name] {
-				t.Errorf("%s: %s became %s, which the line does not say", part[len(part)-1].at, name, after[name])
+				at := part[len(part)-1].at
+				t.Errorf("%s: %s became %s, which the line does not say", at, name, after[name])
 			}
 		}
 		before = after
@@ -144,7 +146,7 @@ func parseLine(row string) (line, error) {
 	left, outcome, ok := strings.Cut(left, "->")
 	f := strings.Fields(left)
 	if !ok || len(f) < 4 {
-		return line{}, fmt.Errorf("%q is not: command id account amount [name=value...] -> outcome | balances", row)
+		return line{}, fmt.Errorf("%q is not: command id account amount [options] -> outcome | balances", row)
 	}
 	l := line{outcome: strings.TrimSpace(outcome), after: map[string]string{}}
 	amount, err := parseAmount(f[3])
@@ -158,7 +160,7 @@ func parseLine(row string) (line, error) {
 			return line{}, err
 		}
 	}
-	for _, balance := range strings.Fields(after) {
+	for balance := range strings.FieldsSeq(after) {
 		name, value, _ := strings.Cut(balance, "=")
 		l.after[name] = strings.NewReplacer("MAX-1", max1, "MAX", max0).Replace(value)
 	}

@@ -32,8 +32,8 @@ const (
 
 func terms(invitation string) *schemas.Terms {
 	return &schemas.Terms{
-		InvitationId: invitation, ContentDigest: make([]byte, schemas.DigestSize), Seller: seller, Reference: "R 1",
-		Buyer: buyer, Amount: &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
+		InvitationId: invitation, ContentDigest: make([]byte, schemas.DigestSize), Seller: seller,
+		Reference: "R 1", Buyer: buyer, Amount: &schemas.Money{MinorUnits: 17720, Currency: "BRL"},
 		Funding: schemas.Funding_FUNDING_DEPOSIT, ReceivingBank: "AVALJPJT", ReceivingAccount: receiving,
 		IssuingBank: "AVALBRSP", AccountSource: schemas.AccountSource_ACCOUNT_SOURCE_ENTERED,
 		Route: schemas.Route_ROUTE_DIRECT, KeyId: "k1", DirectoryVersion: 1,
@@ -79,7 +79,8 @@ func (a ask) request() *schemas.IssuanceRequest {
 
 func (a ask) command() booktest.Command {
 	return booktest.Command{Message: schemas.Message{
-		Attributes: schemas.Attributes{ID: a.id, Source: "/test", Time: time.UnixMilli(a.at).UTC()}, Body: a.request(),
+		Attributes: schemas.Attributes{ID: a.id, Source: "/test", Time: time.UnixMilli(a.at).UTC()},
+		Body:       a.request(),
 	}}
 }
 

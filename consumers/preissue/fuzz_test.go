@@ -15,10 +15,12 @@ import (
 
 // FuzzPlan gives Plan what nobody would: what it lets through must be what the script can take.
 func FuzzPlan(f *testing.F) {
-	for _, a := range []ask{
-		{verb: "offer"}, {verb: "offer", change: confirmed}, {verb: "request"}, {verb: "request", by: "mallory"},
-		{verb: "request", account: receiving}, {verb: "decline"}, {verb: "withdraw"}, {verb: "lapse"}, {verb: "tick", keep: 5},
-	} {
+	asks := []ask{
+		{verb: "offer"}, {verb: "offer", change: confirmed}, {verb: "request"},
+		{verb: "request", by: "mallory"}, {verb: "request", account: receiving},
+		{verb: "decline"}, {verb: "withdraw"}, {verb: "lapse"}, {verb: "tick", keep: 5},
+	}
+	for _, a := range asks {
 		body, err := proto.Marshal(a.request())
 		if err != nil {
 			f.Fatal(err)
@@ -27,8 +29,9 @@ func FuzzPlan(f *testing.F) {
 	}
 	safe := []*regexp.Regexp{
 		regexp.MustCompile(`^(offer|request|decline|withdraw|lapse|tick)$`), regexp.MustCompile(`^i$`),
-		regexp.MustCompile(`^1$`), regexp.MustCompile(`^([0-9a-f]{32})?$`), regexp.MustCompile(`^[0-9A-Za-z._:-]{1,64}$`),
-		regexp.MustCompile(`^[0-9a-f]{32}$`), regexp.MustCompile(`^(buyer|seller|account-prefilled|account-bank)?$`),
+		regexp.MustCompile(`^1$`), regexp.MustCompile(`^([0-9a-f]{32})?$`),
+		regexp.MustCompile(`^[0-9A-Za-z._:-]{1,64}$`), regexp.MustCompile(`^[0-9a-f]{32}$`),
+		regexp.MustCompile(`^(buyer|seller|account-prefilled|account-bank)?$`),
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := &schemas.IssuanceRequest{}

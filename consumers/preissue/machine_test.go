@@ -3,6 +3,7 @@ package preissue_test
 import (
 	"maps"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,8 +13,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// TestBookIsItsModel gives random asks in random batches to the script and to the model, and compares every answer
-// and, after every batch, every table; and has Redis rebuilt from the journal.
+// TestBookIsItsModel gives random asks in random batches to the script and to the model, and compares every
+// answer and, after every batch, every table; and has Redis rebuilt from the journal.
 func TestBookIsItsModel(t *testing.T) {
 	t.Parallel()
 	for _, server := range booktest.Servers(t) {
@@ -83,8 +84,9 @@ func (m *machine) ask(t *rapid.T) ask {
 		}
 		return a
 	}
+	verbs := []string{"offer", "request", "decline", "withdraw", "lapse", "tick", "offer"}
 	a := ask{
-		verb:       rapid.SampledFrom([]string{"offer", "request", "decline", "withdraw", "lapse", "tick", "offer"}).Draw(t, "verb"),
+		verb:       rapid.SampledFrom(verbs).Draw(t, "verb"),
 		id:         "n" + strconv.Itoa(len(m.past)),
 		invitation: rapid.SampledFrom([]string{"i1", "i2", "i3", "i4"}).Draw(t, "invitation"),
 		at:         max(m.model.now, 100) + rapid.Int64Range(0, 8).Draw(t, "time"),
@@ -211,7 +213,8 @@ func (m *model) tables() map[string]map[string]string {
 	}
 	for half, decisions := range m.decided {
 		for invitation, d := range decisions {
-			t[preissue.TableDecided+strconv.Itoa(half)][invitation] = d.verb + " " + d.terms + " " + d.id + " " + d.digest
+			row := []string{d.verb, d.terms, d.id, d.digest}
+			t[preissue.TableDecided+strconv.Itoa(half)][invitation] = strings.Join(row, " ")
 		}
 	}
 	return t

@@ -1,5 +1,5 @@
-// Package preissue is the pre-issues book: it records the first decision on each pre-issue and answers everyone
-// else with it. That is what makes two requests with two accounts yield one certificate.
+// Package preissue is the pre-issues book: it records the first decision on each pre-issue and answers
+// everyone else with it. That is what makes two requests with two accounts yield one certificate.
 //
 //	reads   issuance-requests
 //	effect  decides the pre-issues of the shard, in preissue.lua
@@ -37,12 +37,13 @@ var script string
 
 // Tables of the book, besides the protocol's. Each is a HASH of one row a field.
 const (
-	// TableOpen holds, under the invitation's id, the digest of the terms that were offered and that nobody has
-	// decided on: 32 hexadecimal digits. A row stays until then, however long that takes.
+	// TableOpen holds, under the invitation's id, the digest of the terms that were offered and that nobody
+	// has decided on: 32 hexadecimal digits. A row stays until then, however long that takes.
 	TableOpen = "open"
-	// TableDecided holds, under the invitation's id, the decision: VERB TERMS COMMAND DIGEST, that is what was
-	// decided (request, decline, withdraw or lapse), the digest of the terms, and the identifier and the digest of
-	// the command. It rotates: the rows stand in decided0 and decided1 and are forgotten as identifiers are.
+	// TableDecided holds, under the invitation's id, the decision: VERB TERMS COMMAND DIGEST, that is what
+	// was decided (request, decline, withdraw or lapse), the digest of the terms, and the identifier and
+	// the digest of the command. It rotates: the rows stand in decided0 and decided1 and are forgotten as
+	// identifiers are.
 	TableDecided = "decided"
 )
 
@@ -75,8 +76,8 @@ func (Book) Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message
 	return &schemas.PreIssue{Decision: d, Unreadable: u}
 }
 
-// Plan makes the script's fields of a request. Whether the request contradicts the terms that it carries is said
-// here, and becomes a refusal that is recorded.
+// Plan makes the script's fields of a request. Whether the request contradicts the terms that it carries is
+// said here, and becomes a refusal that is recorded.
 func (Book) Plan(in pipeline.In) ([]string, error) {
 	r, ok := in.Body.(*schemas.IssuanceRequest)
 	if !ok {
@@ -150,8 +151,8 @@ func faultOf(r *schemas.IssuanceRequest) schemas.Reason {
 	return schemas.Reason_REASON_UNSPECIFIED
 }
 
-// digest decides between repeat and conflict: the first 16 bytes of SHA-256 over each text's length, a colon and
-// the text.
+// digest decides between repeat and conflict: the first 16 bytes of SHA-256 over each text's length, a
+// colon and the text.
 func digest(texts []string) string {
 	b := []byte("pre-issue")
 	for _, text := range texts {

@@ -1,8 +1,9 @@
 -- The pre-issues book: the first decision on each pre-issue of its shard wins, and everyone else is told it.
 --
--- A command has the fields VERB to FAULT below; TERMS is the digest of the terms that the sender saw, FAULT why its
--- own content is refused, empty where it is not. What the rows of the tables hold stands in preissue.go. The answer
--- is a word, and of a refusal its reason: done | refused already-declined | repeat | conflict.
+-- A command has the fields VERB to FAULT below; TERMS is the digest of the terms that the sender saw, FAULT
+-- why its own content is refused, empty where it is not. What the rows of the tables hold stands in
+-- preissue.go. The answer is a word, and of a refusal its reason: done | refused already-declined | repeat
+-- | conflict.
 
 local book = { tables = { 'open' }, rotating = { 'decided' }, width = 7 }
 

@@ -14,7 +14,7 @@ type Server struct {
 
 // Servers returns the Redis servers that a test is to pass over: the embedded one, and with the build tag
 // integration the real one too.
-func Servers(t testing.TB) []Server {
-	t.Helper()
-	return append([]Server{{Name: "embedded", Address: miniredis.RunT(t).Addr()}}, realServers(t)...)
+func Servers(tb testing.TB) []Server {
+	tb.Helper()
+	return append([]Server{{Name: "embedded", Address: miniredis.RunT(tb).Addr()}}, realServers(tb)...)
 }

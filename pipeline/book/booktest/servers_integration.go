@@ -8,7 +8,7 @@ import (
 	"github.com/aval-systems/aval/deploy/local/localtest"
 )
 
-func realServers(t testing.TB) []Server {
-	t.Helper()
-	return []Server{{Name: "real", Address: localtest.Redis(t)}}
+func realServers(tb testing.TB) []Server {
+	tb.Helper()
+	return []Server{{Name: "real", Address: localtest.Redis(tb)}}
 }

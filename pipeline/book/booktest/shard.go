@@ -1,5 +1,5 @@
-// Package booktest runs one shard of a book for tests: the real runner and the real script, on a given Redis and
-// on a journal in memory.
+// Package booktest runs one shard of a book for tests: the real runner and the real script, on a given
+// Redis and on a journal in memory.
 //
 //	reads   the commands that the test gives, in the batches that it gives
 //	effect  on keys of a namespace of its own in Redis
