@@ -21,7 +21,7 @@ type unique struct{ banks, keys, contacts map[string]bool }
 func (x *Participant) faults(c check, u unique) {
 	c.bank("bank", x.GetBank())
 	c.once("bank", x.GetBank(), u.banks)
-	c.between("name", x.GetName(), 0, TextMax)
+	c.between("name", x.GetName(), 0, NameMax)
 	for i, contact := range x.GetContacts() {
 		if c.full() {
 			return

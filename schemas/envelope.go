@@ -68,14 +68,16 @@ const (
 
 // Limits of bodies, in bytes. What quotes a message is allowed more than the message, so that what follows
 // from a message that could be read can always be written: a vouch quotes the invitation, a hold quotes the
-// request, a journal's item its command, a receipt its notice, a dead letter any record.
+// request, a journal's item its command, a certificate and its notices the terms of the request beside the
+// JWS, a receipt its notice, a dead letter any record up to OriginalMax.
 const (
-	InvitationMax      = 64 << 10
-	IssuanceRequestMax = 128 << 10
-	MovementMax        = 192 << 10
-	NoticeMax          = 512 << 10
+	InvitationMax      = 64 << 10  // three texts, and what has bounds of its own
+	IssuanceRequestMax = 128 << 10 // five texts
+	MovementMax        = 192 << 10 // a request, and a holder
+	NoticeMax          = 640 << 10 // a request's terms, a JWS, a recipient, a reference
 	BodyMax            = 768 << 10 // of the other kinds
 	ItemMax            = 3 << 20   // of a journal's item, and of a dead letter
+	OriginalMax        = 3 << 19   // of what is kept of a record that cannot be read: key, value, headers
 )
 
 // Encode makes a record's headers and value of a valid message. Equal messages are equal bytes.

@@ -214,17 +214,32 @@ func TestUnknownFieldsAreKept(t *testing.T) {
 // TestWhatFollowsFits takes the largest messages that can be read, and writes what quotes them.
 func TestWhatFollowsFits(t *testing.T) {
 	t.Parallel()
-	sizes := []int{
-		schemas.InvitationMax, schemas.MovementMax, schemas.IssuanceRequestMax, schemas.MovementMax,
-		schemas.NoticeMax, schemas.BodyMax, 1 << 20, schemas.ItemMax,
-	}
-	for pair := range slices.Chunk(sizes, 2) {
-		if const16 := 16 << 10; pair[0]+const16 > pair[1] {
-			t.Errorf("%d bytes do not fit into %d", pair[0], pair[1])
+	const (
+		text = schemas.TextMax
+		rest = 8 << 10 // what has small bounds of its own, and what keeps fields apart
+	)
+	for what, size := range map[string]struct{ quoted, limit int }{
+		"an invitation":            {3*text + rest, schemas.InvitationMax},
+		"a request":                {5*text + rest, schemas.IssuanceRequestMax},
+		"a vouch":                  {schemas.InvitationMax + text + rest, schemas.MovementMax},
+		"a hold":                   {schemas.IssuanceRequestMax + text + rest, schemas.MovementMax},
+		"a JWS":                    {(3*text*6 + rest) / 3 * 4, schemas.JWSMax},
+		"a certificate":            {schemas.IssuanceRequestMax + schemas.JWSMax + rest, schemas.BodyMax},
+		"its notice":               {schemas.IssuanceRequestMax + schemas.JWSMax + 2*text + rest, schemas.NoticeMax},
+		"a pre-issue's notice":     {schemas.IssuanceRequestMax + 10*text + rest, schemas.NoticeMax},
+		"a receipt":                {schemas.NoticeMax + rest, schemas.BodyMax},
+		"a refusal":                {2*text + schemas.DetailMax + rest, schemas.BodyMax},
+		"an item":                  {schemas.MovementMax + rest, schemas.ItemMax},
+		"an original":              {schemas.OriginalMax + schemas.UnreadableMax + rest, schemas.ItemMax},
+		"the largest record, kept": {1<<20 + rest, schemas.OriginalMax},
+	} {
+		if size.quoted > size.limit {
+			t.Errorf("%s has up to %d bytes, which do not fit into %d", what, size.quoted, size.limit)
 		}
 	}
 	for name, limit := range map[string]int{
-		schemas.TopicInvitations: schemas.InvitationMax, schemas.TopicMovements: schemas.MovementMax,
+		schemas.TopicInvitations: schemas.InvitationMax, schemas.TopicCertificates: schemas.BodyMax,
+		schemas.TopicRefusals: schemas.BodyMax, schemas.TopicMovements: schemas.MovementMax,
 		schemas.TopicIssuanceRequests: schemas.IssuanceRequestMax, schemas.TopicNotices: schemas.NoticeMax,
 		schemas.TopicReceipts: schemas.BodyMax, schemas.TopicDirectory: schemas.BodyMax,
 		schemas.TopicEntries: schemas.ItemMax, schemas.TopicPreIssues: schemas.ItemMax,
@@ -236,8 +251,8 @@ func TestWhatFollowsFits(t *testing.T) {
 		}
 	}
 	receipt := &schemas.Receipt{NoticeId: "n1", Notice: notice()}
-	receipt.Notice.ProtoReflect().SetUnknown(append([]byte{0xfa, 0x7f, 0x80, 0x80, 0x20},
-		make([]byte, 1<<19)...))
+	receipt.Notice.ProtoReflect().SetUnknown(append([]byte{0xfa, 0x7f, 0x80, 0x80, 0x40},
+		make([]byte, 1<<20)...))
 	if got := fields(schemas.Validate(receipt)); got != "notice" {
 		t.Errorf("a receipt of a notice that cannot go on has faults %q, want notice", got)
 	}

@@ -5,5 +5,5 @@ func (x *Takeover) faults(c check) {
 	if x.GetPartitions() < 1 {
 		c.fault("partitions", "is %d, must be at least 1", x.GetPartitions())
 	}
-	c.between("owner", x.GetOwner(), 0, TextMax)
+	c.between("owner", x.GetOwner(), 0, NameMax)
 }

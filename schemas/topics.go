@@ -55,9 +55,9 @@ const Forever time.Duration = -1
 // RetentionOthers is how long the rest stays: no shorter than books remember identifiers.
 const RetentionOthers = 30 * 24 * time.Hour
 
-// Limits of records, in bytes: a journal repeats its command, so it is allowed more.
+// Limits of record batches, in bytes: a single body has its own. A journal repeats its commands, so it is
+// allowed more, and so are dead letters, which keep any record.
 const (
-	messageBytesCommand = 256 << 10
 	messageBytesOther   = 1 << 20
 	messageBytesJournal = 4 << 20
 )
@@ -83,6 +83,8 @@ func (t Topic) Config() map[string]string {
 		"retention.ms":      strconv.FormatInt(t.RetentionMillis(), 10),
 		"retention.bytes":   "-1",
 		"max.message.bytes": strconv.Itoa(t.MaxMessageBytes),
+		// What is kept, and how long, must not depend on the clocks of those who write.
+		"message.timestamp.type": "LogAppendTime",
 	}
 }
 
@@ -106,7 +108,7 @@ func Topics() []Topic {
 		},
 		{
 			Name: TopicMovements, Body: "Movement", Key: "account; a tick has none", Kind: KindCommand,
-			Retention: RetentionOthers, MaxMessageBytes: messageBytesCommand,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
 			Owner: "ledger", Readers: []string{"ledger"},
 		},
 		{
@@ -118,7 +120,7 @@ func Topics() []Topic {
 		{
 			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none",
 			Kind:      KindCommand,
-			Retention: RetentionOthers, MaxMessageBytes: messageBytesCommand,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
 			Owner: "request", Readers: []string{"request"},
 		},
 		{
@@ -149,7 +151,7 @@ func Topics() []Topic {
 			Owner: "notice", Readers: []string{"relay"},
 		},
 		{
-			// A dead letter carries any record whole.
+			// A dead letter carries any record of a megabyte whole, with its headers and what is wrong with it.
 			Name: TopicDeadLetters, Body: "DeadLetter", Key: "topic/partition/offset", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesJournal,
 			Owner: "every stage", Readers: []string{"deadletter", "operators"},

@@ -50,7 +50,7 @@ func TestTopicConfig(t *testing.T) {
 	}
 	movements, ok := schemas.TopicOf(schemas.TopicMovements)
 	if got := movements.Config(); !ok || got["retention.ms"] != "2592000000" ||
-		got["max.message.bytes"] != "262144" {
+		got["max.message.bytes"] != "1048576" || got["message.timestamp.type"] != "LogAppendTime" {
 		t.Errorf("Config() of movements = %v", got)
 	}
 	if topic, ok := schemas.TopicOf("aval.entries"); ok {

@@ -1,7 +1,7 @@
 package schemas
 
-// unreadableMax bounds why a record cannot be read, in bytes: all of a message's faults fit, so that no
+// UnreadableMax bounds why a record cannot be read, in bytes: all of a message's faults fit, so that no
 // record is too wrong to be kept.
-const unreadableMax = 64 << 10
+const UnreadableMax = 64 << 10
 
-func (x *Unreadable) faults(c check) { c.between("reason", x.GetReason(), 1, unreadableMax) }
+func (x *Unreadable) faults(c check) { c.between("reason", x.GetReason(), 1, UnreadableMax) }

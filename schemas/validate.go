@@ -22,11 +22,14 @@ func (f Fault) Error() string { return f.Field + " " + f.Problem }
 
 // Limits of what messages hold.
 const (
-	TextMax    = 1024 // bytes of a party, a reference
-	IDMax      = 64   // bytes of an identifier
-	ContactMax = 256  // bytes of a contact
-	DetailMax  = 4096 // bytes of a refusal's detail
-	JWSMax     = 64 << 10
+	TextMax    = 16 << 10 // bytes of a party, a reference
+	NameMax    = 1024     // bytes of a name for people
+	IDMax      = 64       // bytes of an identifier
+	ContactMax = 256      // bytes of a contact
+	DetailMax  = 4096     // bytes of a refusal's detail
+	// JWSMax bounds a certificate's compact JWS, in bytes: two parties and a reference of TextMax, of which JSON
+	// makes 6 bytes of 1 and base64 4 of 3, and 12 KiB for all that has bounds of its own.
+	JWSMax     = 3*TextMax*6/3*4 + 16<<10
 	FaultsMax  = 64 // faults that are reported of one message
 	DigestSize = 16 // bytes
 )

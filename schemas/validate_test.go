@@ -59,11 +59,11 @@ func TestInvitation(t *testing.T) {
 	table(t, confirmed, validate[*schemas.Invitation], map[string]row[*schemas.Invitation]{
 		"empty":   {func(x *schemas.Invitation) { proto.Reset(x) }, "amount buyer id reference seller"},
 		"long id": {func(x *schemas.Invitation) { x.Id = strings.Repeat("1", 65) }, "id"},
-		"texts of 1024 bytes": {func(x *schemas.Invitation) {
-			x.Seller, x.Buyer, x.Reference = long(1024), long(1024), long(1024)
+		"texts of 16 KiB": {func(x *schemas.Invitation) {
+			x.Seller, x.Buyer, x.Reference = long(16384), long(16384), long(16384)
 		}, ""},
-		"texts of 1025 bytes": {func(x *schemas.Invitation) {
-			x.Seller, x.Buyer, x.Reference = long(1025), long(1025), long(1025)
+		"texts of more": {func(x *schemas.Invitation) {
+			x.Seller, x.Buyer, x.Reference = long(16385), long(16385), long(16385)
 		}, "buyer reference seller"},
 		"texts of spaces, quotes, newlines, zeros": {func(x *schemas.Invitation) {
 			x.Seller, x.Buyer, x.Reference = " ", "\"'\r\n\t", "\x00\x1f"
@@ -341,7 +341,7 @@ func visitEnums(m protoreflect.Message, path string, see func(string, func() fun
 func TestFaultsAreShort(t *testing.T) {
 	t.Parallel()
 	x := confirmed()
-	x.Seller, x.Buyer, x.Id, x.Amount.Currency = long(5000), "\xff"+long(900), long(70), long(9000)
+	x.Seller, x.Buyer, x.Id, x.Amount.Currency = long(50000), "\xff"+long(900), long(70), long(9000)
 	err := schemas.Validate(x)
 	if got := fields(err); got != "amount.currency buyer id seller" {
 		t.Errorf("faults of %q", got)
@@ -351,7 +351,7 @@ func TestFaultsAreShort(t *testing.T) {
 			t.Errorf("%v repeats what is wrong", f)
 		}
 	}
-	const want = `seller has 5000 bytes, must have 1 to 1024`
+	const want = `seller has 50000 bytes, must have 1 to 16384`
 	if !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q in it", err, want)
 	}

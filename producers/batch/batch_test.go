@@ -242,10 +242,10 @@ func TestParse(t *testing.T) {
 			"seller_id: is empty; buyer_id: is empty",
 		},
 		"a long id": {
-			row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", 1025) }), 0,
-			"buyer_id: is longer than 1024 bytes",
+			row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", schemas.TextMax+1) }), 0,
+			"buyer_id: is longer than 16384 bytes",
 		},
-		"as long as may be":      {row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", 1024) }), 1050, ""},
+		"as long as may be":      {row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", schemas.TextMax) }), 1050, ""},
 		"an id of a space":       {row(func(r *batch.Row) { r.OrderID = " " }), 1050, ""},
 		"an id that is anything": {row(func(r *batch.Row) { r.SellerID = "\x00\r\n,\"ü店" }), 1050, ""},
 	}
