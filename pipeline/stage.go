@@ -28,7 +28,6 @@ type In struct {
 // which is that of its cause: what follows knows no other.
 type Out struct {
 	Topic string
-	Key   string
 	ID    string // derived from what it follows from
 	Body  proto.Message
 }
