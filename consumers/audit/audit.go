@@ -191,10 +191,8 @@ func (a *auditor) run(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, step := range a.steps {
-			if err := step(ctx, first); err != nil {
-				return err // what was read does not belong together: it is not judged
-			}
+		if err := a.sweep(ctx, first); err != nil {
+			return err // what was read does not belong together: it is not judged
 		}
 		j := a.judge(first)
 		if j.late > 0 && !last {
@@ -206,6 +204,15 @@ func (a *auditor) run(ctx context.Context) error {
 		break
 	}
 	return errors.Join(a.unchecked...)
+}
+
+func (a *auditor) sweep(ctx context.Context, first bool) error {
+	for _, step := range a.steps {
+		if err := step(ctx, first); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *auditor) violate(v Violation) {

@@ -103,8 +103,10 @@ func TestEveryInvariantBites(t *testing.T) {
 			w.request(d)
 			w.certify(d)
 		}},
-		"a certificate of a declined pre-issue": {want: "I-5",
-			after: func(w *world) { w.certify(declined()) }},
+		"a certificate of a declined pre-issue": {
+			want:  "I-5",
+			after: func(w *world) { w.certify(declined()) },
+		},
 		"two certificates over one hold": {want: "I-5", after: func(w *world) {
 			c := opened().certificate()
 			c.Id, c.HoldId = schemas.CertificateID(issued().hold()), issued().hold()

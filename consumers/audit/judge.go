@@ -65,14 +65,15 @@ func (j *judgement) certificates() {
 	}
 }
 
-// notRefused checks that the certificate's invitation did not end otherwise. Other refusals than these may also be
-// said of a repeat that came too late.
+// notRefused checks that the certificate's invitation did not end otherwise. Other refusals than these may
+// also be said of a repeat that came too late.
 func (j *judgement) notRefused(c *certificate) {
 	for _, reason := range []schemas.Reason{
 		schemas.Reason_REASON_DECLINED, schemas.Reason_REASON_WITHDRAWN, schemas.Reason_REASON_LAPSED,
 	} {
 		if where, ok := j.facts.refusals[c.content][reason]; ok {
-			j.wrong("I-5", -1, c.where, "the certificate's invitation was refused as %s, at %s", reason.Word(), where)
+			j.wrong("I-5", -1, c.where, "the certificate's invitation was refused as %s, at %s",
+				reason.Word(), where)
 		}
 	}
 }
@@ -97,7 +98,8 @@ func (j *judgement) ofTerms(id string, c *certificate) {
 	case p == nil:
 		j.wrong("I-8", -1, c.where, "the certificate's pre-issue does not exist")
 	case p.verb != verbRequest:
-		j.wrong("I-5", -1, c.where, "the certificate's pre-issue ended with a %s", cmp.Or(p.verb, "nothing yet"))
+		j.wrong("I-5", -1, c.where, "the certificate's pre-issue was not requested, but: %s",
+			cmp.Or(p.verb, "nothing yet"))
 	case p.offered != c.terms || p.terms != c.terms:
 		j.wrong("I-8", -1, c.where, "the certificate has other terms than were offered and requested")
 	case p.account != c.account:
@@ -146,7 +148,7 @@ func (j *judgement) requested(h *hold) {
 	case p.verb != verbRequest:
 		j.wrong("I-10", h.shard, h.where, "hold %s is of a pre-issue that ended with a %s", h.id, p.verb)
 	case p.terms != h.terms || p.account != h.account:
-		j.wrong("I-8", h.shard, h.where, "hold %s has another account or other terms than were requested", h.id)
+		j.wrong("I-8", h.shard, h.where, "hold %s has another account or other terms than requested", h.id)
 	}
 }
 

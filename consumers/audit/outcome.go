@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -66,39 +67,42 @@ func (o *outcomes) command(r pipeline.Record, in pipeline.In, err error) {
 // match holds the commands that are kept, from the offset first on, against the answers up to an offset. What
 // was asked after that is not answered yet; at rest everything is.
 func (o *outcomes) match(first, to int64, atRest bool) {
-	wrong := func(offset int64, what string) {
-		where := fmt.Sprintf("%s/%d/%d", o.topic, o.number, offset)
-		o.violate(Violation{"I-12", o.number, where, what})
-	}
-	for len(o.commands) > 0 {
+	for len(o.commands) > 0 && (atRest || o.commands[0].offset < to) {
 		c := o.commands[0]
-		if c.offset >= to && !atRest {
-			break
-		}
-		for len(o.answers) > 0 && o.answers[0].offset < c.offset {
-			if o.answers[0].offset >= first {
-				wrong(o.answers[0].offset,
-					"the journal answers a command that is not there, or answers it twice")
-			}
-			o.answers = o.answers[1:]
-		}
 		o.commands = o.commands[1:]
+		o.strangers(first, c.offset)
 		if len(o.answers) == 0 || o.answers[0].offset != c.offset {
-			wrong(c.offset, "the command has no answer")
+			o.wrong(c.offset, "the command has no answer")
 			continue
 		}
-		a := o.answers[0]
+		if !o.answers[0].tells(c) {
+			o.wrong(c.offset, "the answer tells another command than this one")
+		}
 		o.answers = o.answers[1:]
-		if a.unreadable && a.sum != c.raw || !a.unreadable && a.sum != c.read {
-			wrong(c.offset, "the answer tells another command than this one")
-		}
 	}
-	for _, a := range o.answers {
-		if a.offset >= first {
-			wrong(a.offset, "the journal answers a command that is not there, or answers it twice")
+	o.strangers(first, math.MaxInt64)
+}
+
+// strangers takes the answers below an offset: those to commands that are kept should have been matched.
+func (o *outcomes) strangers(first, below int64) {
+	for len(o.answers) > 0 && o.answers[0].offset < below {
+		if o.answers[0].offset >= first {
+			o.wrong(o.answers[0].offset, "the journal answers a command that is not there, or twice")
 		}
+		o.answers = o.answers[1:]
 	}
-	o.answers = nil
+}
+
+func (o *outcomes) wrong(offset int64, what string) {
+	o.violate(Violation{"I-12", o.number, fmt.Sprintf("%s/%d/%d", o.topic, o.number, offset), what})
+}
+
+// tells says whether the answer repeats the command, or of one that nobody can read its bytes.
+func (a answer) tells(c command) bool {
+	if a.unreadable {
+		return a.sum == c.raw
+	}
+	return a.sum == c.read
 }
 
 func marshal(m proto.Message) []byte {

@@ -91,8 +91,10 @@ func (w *world) vouch(d *deal) {
 
 func (w *world) offer(id string, d *deal) {
 	w.t.Helper()
-	w.decide(id, &schemas.IssuanceRequest{Terms: d.terms,
-		Verb: &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}}},
+	w.decide(id, &schemas.IssuanceRequest{
+		Terms: d.terms,
+		Verb:  &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}},
+	},
 		schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id(), Value: termsDigest(d)})
 }
 
@@ -168,8 +170,10 @@ func (w *world) play() {
 	w.put(schemas.TopicInvitations, opened().id(), opened().invitation) // again: nothing follows
 	w.put(schemas.TopicCertificates, schemas.CertificateID(issued().hold()), issued().certificate())
 	w.unreadable(1, "what is this?")
-	garbage := pipeline.Record{Topic: schemas.TopicInvitations, Partition: 1, Key: []byte("k"),
-		Value: []byte("?")}
+	garbage := pipeline.Record{
+		Topic: schemas.TopicInvitations, Partition: 1, Key: []byte("k"),
+		Value: []byte("?"),
+	}
 	letter := &schemas.DeadLetter{
 		Topic: garbage.Topic, Partition: 1, Offset: w.append(garbage),
 		Original: pipeline.UnreadableOf(garbage, "why"),

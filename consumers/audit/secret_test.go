@@ -17,14 +17,14 @@ func TestWhatLooksLikeACard(t *testing.T) {
 	}{
 		"a card of 16 digits":            {detail: "4111111111111111", found: true},
 		"a card of 19 digits":            {detail: "is 6304000000000000000.", found: true},
-		"a card of 12 digits":            {detail: "(507680000004)", found: true},
+		"a card of 12 digits":            {detail: "(507680000001)", found: true},
 		"the check digit is wrong":       {detail: "4111111111111112"},
 		"too short":                      {detail: "41111111112"},
 		"too long":                       {detail: "00004111111111111111"},
 		"in the middle of an identifier": {detail: "a4111111111111111"},
 		"a party's identifier":           {seller: "4111111111111111"},
 		"an account's number":            {account: "AVALBRRJ/4111111111111111", found: true},
-		"a claim that is signed":         {claims: `{"issuing_account":"AVALBRRJ/4111111111111111"}`, found: true},
+		"a claim that is signed":         {claims: `{"account":"AVALBRRJ/4111111111111111"}`, found: true},
 		"an amount that is signed":       {claims: `{"minor_units":"4111111111111111"}`},
 		"claims that cannot be read":     {claims: `4111111111111111 is mine`, found: true},
 		"the key of a party's notices":   {key: "4111111111111111"},
@@ -35,8 +35,9 @@ func TestWhatLooksLikeACard(t *testing.T) {
 			switch {
 			case c.detail != "" || c.seller != "":
 				w.put(schemas.TopicRefusals, "refusal", &schemas.Refusal{
-					InvitationId: "x", ContentDigest: make([]byte, schemas.DigestSize), Seller: cmp.Or(c.seller, "seller"),
-					Reference: "r", Reason: schemas.Reason_REASON_INVALID, Detail: c.detail,
+					InvitationId: "x", ContentDigest: make([]byte, schemas.DigestSize),
+					Seller: cmp.Or(c.seller, "seller"), Reference: "r",
+					Reason: schemas.Reason_REASON_INVALID, Detail: c.detail,
 				})
 			case c.account != "":
 				w.put(schemas.TopicReceipts, "receipt", &schemas.Receipt{
@@ -62,6 +63,7 @@ func notice(buyer, account, jws string) *schemas.Notice {
 	}
 	return &schemas.Notice{
 		Recipient: &schemas.Recipient{Role: schemas.Role_ROLE_BUYER, Id: buyer},
-		Subject:   schemas.Subject_SUBJECT_ISSUED, InvitationId: d.id(), Terms: terms, CertificateId: "c", Jws: jws,
+		Subject:   schemas.Subject_SUBJECT_ISSUED, InvitationId: d.id(), Terms: terms,
+		CertificateId: "c", Jws: jws,
 	}
 }

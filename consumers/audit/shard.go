@@ -50,35 +50,44 @@ func (s *shard) meet(ctx context.Context, c Config) (accounts map[string]Account
 				return nil, nil, err
 			}
 		}
-		if err := s.advance(ctx, c.Log); err != nil {
+		var met bool
+		if met, at, accounts, err = s.look(ctx, c); err != nil {
 			return nil, nil, err
 		}
-		var digest string
-		var tables map[string]map[string]string
-		if at, digest, tables, err = c.State.State(ctx, s.book, s.number); err != nil {
-			return nil, nil, fmt.Errorf("read state of %s/%d: %w", s.book, s.number, err)
-		}
-		met, err := s.reach(ctx, c, at)
-		if err != nil {
-			return nil, nil, err
-		}
-		if met && digest == s.digest {
-			s.searchTables(tables, c.Canaries)
-			accounts = s.fold.compare(tables)
+		if met {
 			return accounts, nil, s.advance(ctx, c.Log)
 		}
 	}
-	if !c.AtRest && at != s.at {
-		unchecked = fmt.Errorf("%s/%d could not be checked: Redis stands at command %d, the journal at %d, "+
-			"and they do not meet", s.book, s.number, at, s.at)
-		return nil, unchecked, s.advance(ctx, c.Log)
-	}
 	what := fmt.Sprintf("stands at command %d, the journal at %d, and they do not meet", at, s.at)
-	if at == s.at {
+	switch {
+	case at == s.at:
 		what = fmt.Sprintf("has another history than the journal up to command %d", at)
+		s.violate(Violation{"I-16", s.number, s.redis(""), what})
+	case c.AtRest:
+		s.violate(Violation{"I-16", s.number, s.redis(""), what})
+	default:
+		unchecked = fmt.Errorf("%s/%d could not be checked: Redis %s", s.book, s.number, what)
 	}
-	s.violate(Violation{"I-16", s.number, s.redis(""), what})
-	return nil, nil, s.advance(ctx, c.Log)
+	return nil, unchecked, s.advance(ctx, c.Log)
+}
+
+// look folds what there is, then reads Redis, and compares the two where they meet.
+func (s *shard) look(ctx context.Context, c Config) (
+	met bool, at int64, accounts map[string]Account, err error,
+) {
+	if err := s.advance(ctx, c.Log); err != nil {
+		return false, 0, nil, err
+	}
+	at, digest, tables, err := c.State.State(ctx, s.book, s.number)
+	if err != nil {
+		return false, 0, nil, fmt.Errorf("read state of %s/%d: %w", s.book, s.number, err)
+	}
+	met, err = s.reach(ctx, c, at)
+	if err != nil || !met || digest != s.digest {
+		return false, at, nil, err
+	}
+	s.searchTables(tables, c.Canaries)
+	return true, at, s.fold.compare(tables), nil
 }
 
 // reach folds up to the position where Redis stood, as far as that is written; it looks a few times.

@@ -53,16 +53,16 @@ func (a *auditor) book(name, journal, commands string, fold func(number int) fol
 		})
 		next := int64(0)
 		a.steps = append(a.steps, func(ctx context.Context, _ bool) error {
-			kept := int64(0)
-			var err error
-			next, kept, err = a.records(ctx, commands, number, next, func(r pipeline.Record) {
+			end, kept, err := a.records(ctx, commands, number, next, func(r pipeline.Record) {
 				in, err := a.search(r)
 				o.command(r, in, err)
 			})
-			if err == nil {
-				o.match(kept, s.at, a.AtRest)
+			if err != nil {
+				return err
 			}
-			return err
+			next = end
+			o.match(kept, s.at, a.AtRest)
+			return nil
 		})
 	}
 }

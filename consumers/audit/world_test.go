@@ -55,8 +55,10 @@ func newWorld(t *testing.T) *world {
 	for _, topic := range schemas.Topics() {
 		w.log[topic.Name] = make([][]pipeline.Record, topic.PartitionCount(shards))
 	}
-	for book, journal := range map[string]string{"accounts": schemas.TopicEntries,
-		"pre-issues": schemas.TopicPreIssues} {
+	for book, journal := range map[string]string{
+		"accounts":   schemas.TopicEntries,
+		"pre-issues": schemas.TopicPreIssues,
+	} {
 		w.at[book], w.digest[book] = make([]int64, shards), make([]string, shards)
 		for shard := range shards {
 			w.tables[book] = append(w.tables[book], map[string]map[string]string{})
@@ -103,8 +105,10 @@ func (w *world) State(_ context.Context, book string, shard int) (
 func (w *world) record(topic, id string, body proto.Message) pipeline.Record {
 	w.t.Helper()
 	r, err := pipeline.Encode(topic, schemas.Message{
-		Attributes: schemas.Attributes{ID: id, Source: "/aval/test",
-			Time: time.UnixMilli(1_700_000_000_000).UTC()},
+		Attributes: schemas.Attributes{
+			ID: id, Source: "/aval/test",
+			Time: time.UnixMilli(1_700_000_000_000).UTC(),
+		},
 		Body: body,
 	})
 	if err != nil {
@@ -180,8 +184,10 @@ func (w *world) answer(book string, shard int, d *schemas.Decision, item pipelin
 
 // unreadable writes a command that nobody can read, and its answer.
 func (w *world) unreadable(shard int, value string) {
-	r := pipeline.Record{Topic: schemas.TopicMovements, Partition: shard, Key: []byte("k"),
-		Value: []byte(value)}
+	r := pipeline.Record{
+		Topic: schemas.TopicMovements, Partition: shard, Key: []byte("k"),
+		Value: []byte(value),
+	}
 	d := &schemas.Decision{Offset: w.append(r), Outcome: schemas.Outcome_OUTCOME_UNREADABLE}
 	w.answer("accounts", shard, d, w.record(schemas.TopicEntries,
 		schemas.DeriveID("unreadable", value), &schemas.Entry{
@@ -284,8 +290,10 @@ func (w *world) release(id, hold string) {
 	x := h.amount - h.captured - h.released
 	h.released += x
 	w.reserve(h.account, -x)
-	m := &schemas.Movement{Account: h.account,
-		Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: hold}}}
+	m := &schemas.Movement{
+		Account: h.account,
+		Verb:    &schemas.Movement_Release{Release: &schemas.Release{Hold: hold}},
+	}
 	w.decide(id, m, schemas.Outcome_OUTCOME_DONE, 0, w.row(h.account), w.holdRow(hold))
 }
 

@@ -33,8 +33,10 @@ type history map[source][]pipeline.In
 func (h history) add(topic, key, id string, body proto.Message) {
 	s := source{topic, schemas.PartitionOf([]byte(key), shards)}
 	h[s] = append(h[s], pipeline.In{
-		Attributes: schemas.Attributes{ID: id, Source: "/aval/test",
-			Time: time.Unix(int64(1_700_000_000+len(h[s])), 7).UTC()},
+		Attributes: schemas.Attributes{
+			ID: id, Source: "/aval/test",
+			Time: time.Unix(int64(1_700_000_000+len(h[s])), 7).UTC(),
+		},
 		Topic: s.topic, Partition: s.partition, Offset: int64(2 * len(h[s])), Key: key, Body: body,
 	})
 }
@@ -93,12 +95,16 @@ func (d *deal) vouch(outcome schemas.Outcome, why schemas.Reason) {
 }
 
 func (d *deal) entry(id string, m *schemas.Movement, outcome schemas.Outcome, why schemas.Reason) {
-	d.h.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{Id: id, Movement: m,
+	d.h.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{
+		Id: id, Movement: m,
 		Decision: &schemas.Decision{
 			Outcome: outcome, Reason: why,
-			Changes: []*schemas.Change{{Table: "accounts", Field: m.GetAccount(),
-				Value: "deposit BRL open 1000 0 0"}},
-		}})
+			Changes: []*schemas.Change{{
+				Table: "accounts", Field: m.GetAccount(),
+				Value: "deposit BRL open 1000 0 0",
+			}},
+		},
+	})
 }
 
 func (d *deal) request() *schemas.IssuanceRequest {
