@@ -16,9 +16,15 @@ import (
 // FuzzPlan gives Plan what nobody would: what it lets through must be what the script can take.
 func FuzzPlan(f *testing.F) {
 	asks := []ask{
-		{verb: "offer"}, {verb: "offer", change: confirmed}, {verb: "request"},
-		{verb: "request", by: "mallory"}, {verb: "request", account: receiving},
-		{verb: "decline"}, {verb: "withdraw"}, {verb: "lapse"}, {verb: "tick", keep: 5},
+		{verb: "offer"},
+		{verb: "offer", change: confirmed},
+		{verb: "request"},
+		{verb: "request", by: "mallory"},
+		{verb: "request", account: receiving},
+		{verb: "decline"},
+		{verb: "withdraw"},
+		{verb: "lapse"},
+		{verb: "tick", keep: 5},
 	}
 	for _, a := range asks {
 		body, err := proto.Marshal(a.request())
