@@ -136,11 +136,23 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		Kafka: cmp.Or(f.kafka, "embedded"), Redis: cmp.Or(f.redis, "embedded"),
 		Now: time.Now, Progress: progress, Logger: logger,
 	}
-	if !f.attach {
+	if publish, err := f.publishes(ctx, s); err != nil {
+		return failed(err)
+	} else if publish {
 		c.Keys = publicKeys(f.namespace, keys)
 	}
 	summary, err := f.play(ctx, s, keys, c)
 	return f.finish(summary, err, stdout)
+}
+
+// publishes says whether the demo brings the directory of its banks: not where the stages run elsewhere, with keys
+// of their own, and whoever runs them has published one.
+func (f *demoFlags) publishes(ctx context.Context, s *system) (bool, error) {
+	if !f.attach {
+		return true, nil
+	}
+	_, end, err := s.kafka.Bounds(ctx, schemas.TopicDirectory, 0)
+	return end == 0, err
 }
 
 // play runs the demo, and beside it the stages, unless they run elsewhere.
