@@ -209,6 +209,11 @@ func cutOff(t *testing.T, seed uint64) {
 	if read(t, p.report) != report {
 		t.Error("the run after that told otherwise")
 	}
+	// An answer that is given again has the id that it had: it is a repeat, never somebody else's that came too late.
+	gained := outcomesFrom(t, w, schemas.TopicPreIssues, [partitions]int{})
+	if gained[schemas.Outcome_OUTCOME_REFUSED]+gained[schemas.Outcome_OUTCOME_CONFLICT] > 0 {
+		t.Errorf("the pre-issues book decided %v, want nothing refused", gained)
+	}
 }
 
 func TestFundsThatDoNotFit(t *testing.T) {
@@ -231,8 +236,10 @@ func TestFundsThatDoNotFit(t *testing.T) {
 			if _, err := run(t.Context(), w, newPlace(t, header+"o,s,b,1,BRL\n"), nil); err != nil {
 				t.Fatal(err)
 			}
-			_, err := run(t.Context(), w, newPlace(t, test.orders), func(c *demo.Config) { c.Funds = test.funds })
-			if demo.ExitCode(demo.Summary{}, err) != demo.ExitUsage || !strings.Contains(err.Error(), test.says) {
+			_, err := run(t.Context(), w, newPlace(t, test.orders),
+				func(c *demo.Config) { c.Funds = test.funds })
+			if demo.ExitCode(demo.Summary{}, err) != demo.ExitUsage || !strings.Contains(err.Error(),
+				test.says) {
 				t.Errorf("run: %v, want %q", err, test.says)
 			}
 		})
@@ -308,7 +315,8 @@ func TestFaultyFileBeginsNothing(t *testing.T) {
 		t.Errorf("run: %v, want a fault", err)
 	}
 	for topic := range w.topics {
-		journal := topic == schemas.TopicEntries || topic == schemas.TopicPreIssues // which begin with takeovers
+		journal := topic == schemas.TopicEntries ||
+			topic == schemas.TopicPreIssues // which begin with takeovers
 		if ends := w.ends(topic); !journal && ends != [partitions]int{} {
 			t.Errorf("%s has records", topic)
 		}
@@ -325,7 +333,10 @@ func TestOutputsThatCannotBe(t *testing.T) {
 		"is the file of orders": func(c *demo.Config) { c.Report = p.orders },
 		"is a folder":           func(c *demo.Config) { c.Report = filepath.Dir(p.orders) },
 		"no such folder":        func(c *demo.Config) { c.Certificates = filepath.Join(p.orders, "x") },
-		"name one file":         func(c *demo.Config) { c.Certificates, c.Report = p.report, p.report+".jwks" },
+		"name one file": func(c *demo.Config) {
+			c.Certificates, c.Report = p.report,
+				p.report+".jwks"
+		},
 	} {
 		_, err := run(t.Context(), w, p, change)
 		if demo.ExitCode(demo.Summary{}, err) != demo.ExitUsage || !strings.Contains(err.Error(), says) {

@@ -31,7 +31,10 @@ func TestFactsInAnyOrder(t *testing.T) {
 		for seed := range uint64(50) {
 			random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // a test's
 			shuffled := slices.Clone(facts)
-			random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+			random.Shuffle(len(shuffled), func(i, j int) {
+				shuffled[i], shuffled[j] = shuffled[j],
+					shuffled[i]
+			})
 			for range len(facts) / 5 {
 				shuffled = append(shuffled, shuffled[random.IntN(len(facts))])
 			}
@@ -112,7 +115,8 @@ func compareOutcomes(t *testing.T, tracker *demo.Tracker, w *world, lines []told
 				continue
 			}
 			got, ok := tracker.Outcome(l.invitation, schemas.ContentDigest(x))
-			same := string(got.Outcome) == l.outcome && got.Reason == l.reason && got.Certificate == l.certificate
+			same := string(got.Outcome) == l.outcome && got.Reason == l.reason &&
+				got.Certificate == l.certificate
 			if !ok || same {
 				known++ // rows that differ in their kind alone share all that the report says of them
 			}
@@ -148,7 +152,8 @@ func contentsOf(t *testing.T, w *world) map[string][]*schemas.Invitation {
 // before.
 func TestOneRowOfADealAtATime(t *testing.T) {
 	t.Parallel()
-	order, _ := batch.Parse(batch.Row{OrderID: "o", SellerID: "s", BuyerID: "b", Amount: "1", Currency: "BRL"})
+	order, _ := batch.Parse(batch.Row{OrderID: "o", SellerID: "s", BuyerID: "b", Amount: "1",
+		Currency: "BRL"})
 	tracker := demo.NewTracker(2)
 	tracker.Plan(order, order.Money)
 	tracker.Live(false)
@@ -186,6 +191,16 @@ func TestOneRowOfADealAtATime(t *testing.T) {
 			t.Fatalf("%d messages after %d rows, want the next row's alone", n, tracker.Settled())
 		}
 		x := row(step.minor)
+		early := vouch(t, x, schemas.Outcome_OUTCOME_REFUSED)
+		early.Decision.Reason = schemas.Reason_REASON_EARLY
+		fold(t, tracker, early)
+		if n := len(tracker.Take(9)); n != 0 {
+			t.Fatalf("%d messages at once after an untimely one", n)
+		}
+		tracker.Again()
+		if n := len(tracker.Take(9)); n != 1 || tracker.Settled() != i {
+			t.Fatalf("%d messages after an untimely one, want it again", n)
+		}
 		fold(t, tracker, vouch(t, x, step.outcome))
 		if step.refusal != 0 {
 			if tracker.Settled() != i {
@@ -205,7 +220,8 @@ func TestOneRowOfADealAtATime(t *testing.T) {
 func TestBuyersAnswerOnce(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[string]string{
-		"": "*schemas.IssuanceRequest_Request", "canceled": "*schemas.IssuanceRequest_Decline", "unavailable": "",
+		"": "*schemas.IssuanceRequest_Request", "canceled": "*schemas.IssuanceRequest_Decline",
+		"unavailable": "",
 	} {
 		for _, decided := range []bool{false, true} {
 			order, _ := batch.Parse(batch.Row{
@@ -219,7 +235,8 @@ func TestBuyersAnswerOnce(t *testing.T) {
 			fold(t, tracker, offer)
 			if decided {
 				fold(t, tracker, item(schemas.Outcome_OUTCOME_DONE, &schemas.IssuanceRequest{
-					Terms: termsOf(), Verb: &schemas.IssuanceRequest_Withdraw{Withdraw: &schemas.Withdraw{Seller: "s"}},
+					Terms: termsOf(),
+					Verb:  &schemas.IssuanceRequest_Withdraw{Withdraw: &schemas.Withdraw{Seller: "s"}},
 				}))
 			}
 			tracker.Live(false)
@@ -233,14 +250,21 @@ func TestBuyersAnswerOnce(t *testing.T) {
 			if decided && got != "" || !decided && got != want {
 				t.Errorf("status %q, decided %v: answered %q", status, decided, got)
 			}
+			a, ok := tracker.Outcome(termsOf().GetInvitationId(), termsOf().GetContentDigest())
+			if waits := status == "unavailable" && !decided; waits != ok || waits &&
+				a.Outcome != demo.Waiting {
+				t.Errorf("status %q, decided %v: told %v, %v", status, decided, a, ok)
+			}
 		}
 	}
 }
 
 func termsOf() *schemas.Terms {
 	return &schemas.Terms{
-		InvitationId: schemas.InvitationID(demo.ReceivingBank, "s", "o"), Seller: "s", Reference: "o", Buyer: "b",
+		InvitationId: schemas.InvitationID(demo.ReceivingBank, "s", "o"), Seller: "s", Reference: "o",
+		Buyer:  "b",
 		Amount: &schemas.Money{MinorUnits: 100, Currency: "BRL"}, Funding: schemas.Funding_FUNDING_DEPOSIT,
+		ContentDigest: []byte("content"),
 	}
 }
 
