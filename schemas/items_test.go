@@ -175,6 +175,20 @@ func TestNotice(t *testing.T) {
 		"odd recipient": {func(x *schemas.Notice) { x.Then[1].Id = "" }, "then[1].id"},
 		"nine legs":     {func(x *schemas.Notice) { x.Then = make([]*schemas.Recipient, 9) }, "then"},
 	})
+	table(t, advice, validate[*schemas.Notice], map[string]row[*schemas.Notice]{
+		"about nothing": {
+			func(x *schemas.Notice) { x.CommandId, x.Account = "", "" }, "account command_id",
+		},
+		"about an invitation": {func(x *schemas.Notice) {
+			x.InvitationId, x.CommandId, x.Account = invitationID(), "", ""
+		}, ""},
+		"odd": {func(x *schemas.Notice) {
+			x.InvitationId, x.CommandId, x.Account = "?", "?", "?"
+		}, "account command_id invitation_id"},
+		"of a refusal": {
+			func(x *schemas.Notice) { x.Subject = schemas.Subject_SUBJECT_REFUSED }, "invitation_id",
+		},
+	})
 	table(t, example[*schemas.Receipt]("receipt"), validate[*schemas.Receipt],
 		map[string]row[*schemas.Receipt]{
 			"empty":  {func(x *schemas.Receipt) { proto.Reset(x) }, "notice notice_id"},

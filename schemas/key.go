@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -24,7 +25,7 @@ func KeyOf(m proto.Message) string {
 	case *Notice:
 		return m.GetRecipient().GetId()
 	case *Receipt:
-		return m.GetNotice().GetInvitationId()
+		return cmp.Or(m.GetNotice().GetInvitationId(), m.GetNotice().GetRecipient().GetId())
 	case *DeadLetter:
 		return m.GetTopic() + "/" + strconv.Itoa(int(m.GetPartition())) + "/" + strconv.FormatInt(m.GetOffset(), 10)
 	default:

@@ -5,7 +5,7 @@ const thenMax = 8 // recipients after the first
 func (x *Notice) faults(c check) {
 	c.recipient("recipient", x.GetRecipient())
 	c.enum("subject", x.GetSubject())
-	c.id("invitation_id", x.GetInvitationId())
+	x.about(c)
 	if len(x.GetContentDigest()) > 0 { // absent of what was written before there was one
 		c.digest("content_digest", x.GetContentDigest())
 	}
@@ -30,6 +30,20 @@ func (x *Notice) faults(c check) {
 	}
 	for i, r := range x.GetThen() {
 		c.recipient(itemName("then", i), r)
+	}
+}
+
+// about checks what the notice is about: an invitation, or a command that was refused and is about none.
+func (x *Notice) about(c check) {
+	advice := x.GetSubject() == Subject_SUBJECT_ANSWER_REFUSED && x.GetInvitationId() == ""
+	if !advice {
+		c.id("invitation_id", x.GetInvitationId())
+	}
+	if advice || x.GetCommandId() != "" {
+		c.id("command_id", x.GetCommandId())
+	}
+	if advice || x.GetAccount() != "" {
+		c.account("account", x.GetAccount())
 	}
 }
 

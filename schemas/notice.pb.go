@@ -141,10 +141,11 @@ func (Subject) EnumDescriptor() ([]byte, []int) {
 //
 // Topic notices, keyed by recipient: the inbox that the recipient reads.
 type Notice struct {
-	state        protoimpl.MessageState `protogen:"open.v1"`
-	Recipient    *Recipient             `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
-	Subject      Subject                `protobuf:"varint,2,opt,name=subject,proto3,enum=aval.v1.Subject" json:"subject,omitempty"`
-	InvitationId string                 `protobuf:"bytes,3,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Recipient *Recipient             `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Subject   Subject                `protobuf:"varint,2,opt,name=subject,proto3,enum=aval.v1.Subject" json:"subject,omitempty"`
+	// Of all but advices of commands that are about no invitation.
+	InvitationId string `protobuf:"bytes,3,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
 	// ContentDigest of the invitation that it is about, and the seller's reference.
 	ContentDigest []byte `protobuf:"bytes,9,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
 	Reference     string `protobuf:"bytes,10,opt,name=reference,proto3" json:"reference,omitempty"`
@@ -156,6 +157,9 @@ type Notice struct {
 	CertificateId string `protobuf:"bytes,6,opt,name=certificate_id,json=certificateId,proto3" json:"certificate_id,omitempty"`
 	// The certificate's compact JWS, of an issue.
 	Jws string `protobuf:"bytes,7,opt,name=jws,proto3" json:"jws,omitempty"`
+	// The command that was refused, where it is about no invitation, and its account.
+	CommandId string `protobuf:"bytes,11,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	Account   string `protobuf:"bytes,12,opt,name=account,proto3" json:"account,omitempty"`
 	// To whom the same goes next, each after the receipt of the one before.
 	Then          []*Recipient `protobuf:"bytes,8,rep,name=then,proto3" json:"then,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -255,6 +259,20 @@ func (x *Notice) GetJws() string {
 	return ""
 }
 
+func (x *Notice) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *Notice) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 func (x *Notice) GetThen() []*Recipient {
 	if x != nil {
 		return x.Then
@@ -320,7 +338,7 @@ var File_notice_proto protoreflect.FileDescriptor
 
 const file_notice_proto_rawDesc = "" +
 	"\n" +
-	"\fnotice.proto\x12\aaval.v1\x1a\freason.proto\x1a\vterms.proto\"\x80\x03\n" +
+	"\fnotice.proto\x12\aaval.v1\x1a\freason.proto\x1a\vterms.proto\"\xb9\x03\n" +
 	"\x06Notice\x120\n" +
 	"\trecipient\x18\x01 \x01(\v2\x12.aval.v1.RecipientR\trecipient\x12*\n" +
 	"\asubject\x18\x02 \x01(\x0e2\x10.aval.v1.SubjectR\asubject\x12#\n" +
@@ -331,7 +349,10 @@ const file_notice_proto_rawDesc = "" +
 	"\x05terms\x18\x04 \x01(\v2\x0e.aval.v1.TermsR\x05terms\x12'\n" +
 	"\x06reason\x18\x05 \x01(\x0e2\x0f.aval.v1.ReasonR\x06reason\x12%\n" +
 	"\x0ecertificate_id\x18\x06 \x01(\tR\rcertificateId\x12\x10\n" +
-	"\x03jws\x18\a \x01(\tR\x03jws\x12&\n" +
+	"\x03jws\x18\a \x01(\tR\x03jws\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\v \x01(\tR\tcommandId\x12\x18\n" +
+	"\aaccount\x18\f \x01(\tR\aaccount\x12&\n" +
 	"\x04then\x18\b \x03(\v2\x12.aval.v1.RecipientR\x04then\">\n" +
 	"\tRecipient\x12!\n" +
 	"\x04role\x18\x01 \x01(\x0e2\r.aval.v1.RoleR\x04role\x12\x0e\n" +

@@ -23,7 +23,7 @@ const (
 
 // Receipt says that a notice was delivered.
 //
-// Topic receipts, keyed by the invitation's id.
+// Topic receipts, keyed by the invitation's id; where the notice has none, by its recipient.
 type Receipt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NoticeId      string                 `protobuf:"bytes,1,opt,name=notice_id,json=noticeId,proto3" json:"notice_id,omitempty"`

@@ -51,6 +51,10 @@ func examples() map[string]proto.Message {
 			Subject:   schemas.Subject_SUBJECT_ANSWER_REFUSED, InvitationId: invitationID(),
 			ContentDigest: digest(1), Reference: reference, Reason: schemas.Reason_REASON_STALE,
 		},
+		"notice-of-command": advice(),
+		"receipt-of-command": &schemas.Receipt{
+			NoticeId: schemas.DeriveID("notice", "2"), Notice: advice(),
+		},
 		"receipt": &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
 		"dead-letter": &schemas.DeadLetter{Topic: "invitations", Partition: 3, Offset: 1 << 40,
 			Original: unreadable()},
@@ -159,6 +163,14 @@ func notice() *schemas.Notice {
 		Then: []*schemas.Recipient{
 			{Role: schemas.Role_ROLE_SELLER, Id: seller}, {Role: schemas.Role_ROLE_BUYER, Id: buyer},
 		},
+	}
+}
+
+func advice() *schemas.Notice {
+	return &schemas.Notice{
+		Recipient: &schemas.Recipient{Role: schemas.Role_ROLE_ISSUING_BANK, Id: issuingBank},
+		Subject:   schemas.Subject_SUBJECT_ANSWER_REFUSED, CommandId: "m1", Account: issuingBank + "/9.9",
+		Reason: schemas.Reason_REASON_HOLD_UNKNOWN,
 	}
 }
 

@@ -115,7 +115,7 @@ func Topics() []Topic {
 			Name: TopicEntries, Body: "Entry", Key: "none", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
 			Owner:   "ledger",
-			Readers: []string{"ledger", "routing", "certificate", "register", "deadletter", "audit"},
+			Readers: []string{"ledger", "routing", "certificate", "advice", "register", "deadletter", "audit"},
 		},
 		{
 			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none",
@@ -137,16 +137,17 @@ func Topics() []Topic {
 		{
 			Name: TopicRefusals, Body: "Refusal", Key: "invitation", Kind: KindFollow,
 			Retention: Forever, MaxMessageBytes: messageBytesOther,
-			Owner:   "invitation, routing, relay, certificate",
+			Owner:   "invitation, routing, relay, funding, certificate",
 			Readers: []string{"register", "audit", "integrators"},
 		},
 		{
 			Name: TopicNotices, Body: "Notice", Key: "recipient", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
-			Owner: "invitation, routing, relay, certificate", Readers: []string{"notice", "recipients"},
+			Owner:   "invitation, routing, relay, funding, certificate, advice",
+			Readers: []string{"notice", "recipients"},
 		},
 		{
-			Name: TopicReceipts, Body: "Receipt", Key: "invitation", Kind: KindFollow,
+			Name: TopicReceipts, Body: "Receipt", Key: "invitation, else recipient", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
 			Owner: "notice", Readers: []string{"relay"},
 		},
@@ -159,7 +160,7 @@ func Topics() []Topic {
 		{
 			Name: TopicDirectory, Body: "Directory", Key: "none", Kind: KindDirectory, Partitions: 1,
 			Retention: Forever, MaxMessageBytes: messageBytesOther,
-			Owner: "operators", Readers: []string{"producers", "routing", "certificate"},
+			Owner: "operators", Readers: []string{"producers", "routing", "funding"},
 		},
 	}
 }

@@ -13,7 +13,7 @@
 //
 // Every item of a journal reaches somebody, as a certificate, a refusal, a notice or a dead letter. Repeats
 // do not, since their first was told; nor do ticks, and what the accounts book did for other systems, which
-// is known by the type of the movement's reference.
+// is known by the type of the movement's reference. What it did not do for them, package advice tells.
 package certificate
 
 import (

@@ -1,6 +1,8 @@
 package certificate
 
 import (
+	"google.golang.org/protobuf/proto"
+
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/schemas"
 )
@@ -31,18 +33,9 @@ func followReceipt(receipt *schemas.Receipt) []pipeline.Out {
 	if len(then) == 0 {
 		return nil
 	}
-	return []pipeline.Out{tell(receipt.GetNoticeId(), &schemas.Notice{
-		Recipient:     then[0],
-		Subject:       told.GetSubject(),
-		InvitationId:  told.GetInvitationId(),
-		ContentDigest: told.GetContentDigest(),
-		Reference:     told.GetReference(),
-		Terms:         told.GetTerms(),
-		Reason:        told.GetReason(),
-		CertificateId: told.GetCertificateId(),
-		Jws:           told.GetJws(),
-		Then:          then[1:],
-	})}
+	next := proto.CloneOf(told) // with what a newer version has added
+	next.Recipient, next.Then = then[0], then[1:]
+	return []pipeline.Out{tell(receipt.GetNoticeId(), next)}
 }
 
 func followPreIssue(in pipeline.In, item *schemas.PreIssue) []pipeline.Out {

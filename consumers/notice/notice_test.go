@@ -37,6 +37,24 @@ func TestDeliverReturnsTheReceipt(t *testing.T) {
 	}
 }
 
+// A notice about a command has no invitation: its receipt stands with its recipient's.
+func TestReceiptOfAnAdviceHasTheRecipientsKey(t *testing.T) {
+	t.Parallel()
+	in := pipeline.In{
+		Attributes: schemas.Attributes{ID: "n1", Source: "/aval/test", Time: time.Unix(1790000000, 0).UTC()},
+		Topic:      schemas.TopicNotices,
+		Body: &schemas.Notice{
+			Recipient: &schemas.Recipient{Role: schemas.Role_ROLE_ISSUING_BANK, Id: "PAGABRRJ"},
+			Subject:   schemas.Subject_SUBJECT_ANSWER_REFUSED, CommandId: "m1", Account: "PAGABRRJ/1",
+			Reason: schemas.Reason_REASON_EXCESS,
+		},
+	}
+	records, err := pipeline.Follows(notice.Stage(), in)
+	if err != nil || len(records) != 1 || string(records[0].Key) != "PAGABRRJ" {
+		t.Errorf("Follows() = %v, %v, want one receipt", records, err)
+	}
+}
+
 func TestStageReadsNotices(t *testing.T) {
 	t.Parallel()
 	if s := notice.Stage(); s.Name != "notice" || len(s.Reads) != 1 || s.Reads[0] != schemas.TopicNotices {
