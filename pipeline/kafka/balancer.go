@@ -10,8 +10,8 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 )
 
-// balancer spreads the partitions of each topic evenly over its members, and leaves with each what it holds, as
-// far as that is even: a moved partition is a takeover.
+// balancer spreads the partitions of each topic evenly over its members, and leaves with each what it holds,
+// as far as that is even: a moved partition is a takeover.
 type balancer struct {
 	held func() (generation int32, partitions []int)
 }
@@ -60,7 +60,9 @@ func readUserData(data []byte) (claimed, error) {
 }
 
 // AssignGroups gives each partition to one of the members that read its topic.
-func (balancer) AssignGroups(members []kafkago.GroupMember, partitions []kafkago.Partition) kafkago.GroupMemberAssignments {
+func (balancer) AssignGroups(
+	members []kafkago.GroupMember, partitions []kafkago.Partition,
+) kafkago.GroupMemberAssignments {
 	members = slices.Clone(members)
 	slices.SortFunc(members, func(a, b kafkago.GroupMember) int { return cmp.Compare(a.ID, b.ID) })
 	topics := map[string][]int{}

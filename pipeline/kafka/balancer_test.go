@@ -11,7 +11,8 @@ import (
 )
 
 // someGroup draws members, what they claim, and partitions.
-func someGroup(t *rapid.T) (members []kafkago.GroupMember, partitions []kafkago.Partition, claims map[string]claimed) {
+func someGroup(t *rapid.T) (members []kafkago.GroupMember, partitions []kafkago.Partition,
+	claims map[string]claimed) {
 	claims = map[string]claimed{}
 	topics := []string{"a", "b"}[:rapid.IntRange(1, 2).Draw(t, "topics")]
 	counts := map[string]int{}
@@ -26,7 +27,10 @@ func someGroup(t *rapid.T) (members []kafkago.GroupMember, partitions []kafkago.
 		c := claimed{generation: rapid.Int64Range(-1, 5).Draw(t, "generation")}
 		c.partitions = rapid.SliceOfNDistinct(rapid.IntRange(0, 31), 0, -1, rapid.ID).Draw(t, "held")
 		slices.Sort(c.partitions)
-		data, err := balancer{held: func() (int32, []int) { return int32(c.generation), c.partitions }}.UserData() //nolint:gosec // small
+		data, err := balancer{held: func() (int32, []int) {
+			return int32(c.generation),
+				c.partitions
+		}}.UserData() //nolint:gosec // small
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +50,8 @@ func TestBalance(t *testing.T) {
 		got := balancer{}.AssignGroups(members, partitions)
 
 		shuffled := rapid.Permutation(members).Draw(t, "members")
-		if again := (balancer{}).AssignGroups(shuffled, rapid.Permutation(partitions).Draw(t, "partitions")); !reflect.DeepEqual(got, again) {
+		if again := (balancer{}).AssignGroups(shuffled, rapid.Permutation(partitions).Draw(t,
+			"partitions")); !reflect.DeepEqual(got, again) {
 			t.Fatalf("the order of the members matters: %v, %v", got, again)
 		}
 		owners := map[place]string{}

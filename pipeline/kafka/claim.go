@@ -36,7 +36,8 @@ type appender struct {
 }
 
 // Claim makes the caller the partition's only writer: see pipeline.Log. The broker refuses the former owner's
-// batches from the new one's first batch on, partition by partition, as long as both have the same producer id.
+// batches from the new one's first batch on, partition by partition, as long as both have the same producer
+// id.
 func (c *Client) Claim(
 	ctx context.Context, transactionalID, topic string, partition int,
 ) (pipeline.Appender, error) {
@@ -56,7 +57,7 @@ func (c *Client) Claim(
 		return nil, fmt.Errorf("claim %s/%d: %w", topic, partition, err)
 	}
 	if before, changed := c.claims.note(transactionalID, who.id); changed {
-		c.log.WarnContext(ctx, "a transactional id got another producer id: the broker does not fence the former owner",
+		c.log.WarnContext(ctx, "a transactional id got another producer id: the former owner is not fenced",
 			"id", transactionalID, "before", before, "now", who.id)
 	}
 	return &appender{
@@ -75,8 +76,8 @@ func (c *claims) note(id string, producer int64) (before int64, changed bool) {
 	return before, ok && before != producer
 }
 
-// Append writes the records as one record batch: see pipeline.Appender. Records that are too large together are a
-// *SizeError, and nothing is written.
+// Append writes the records as one record batch: see pipeline.Appender. Records that are too large together
+// are a *SizeError, and nothing is written.
 func (a *appender) Append(ctx context.Context, records []pipeline.Record) (int64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -117,8 +118,8 @@ func (a *appender) Append(ctx context.Context, records []pipeline.Record) (int64
 	}
 }
 
-// judge turns the broker's answer into that of Append. Everything that is neither success nor worth a repeat acts
-// as a fence: the owner finds out by taking over anew what was written.
+// judge turns the broker's answer into that of Append. Everything that is neither success nor worth a repeat
+// acts as a fence: the owner finds out by taking over anew what was written.
 func (a *appender) judge(ctx context.Context, base int64, err error) error {
 	switch {
 	case err == nil && base >= 0:

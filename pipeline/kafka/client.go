@@ -84,7 +84,7 @@ type Client struct {
 	producer *producer
 	claims   claims
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context //nolint:containedctx // it ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
@@ -116,8 +116,8 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	return c, nil
 }
 
-// Close ends subscriptions, then everything else, and waits for it. What Publish and Append still hold ends with
-// an error.
+// Close ends subscriptions, then everything else, and waits for it. What Publish and Append still hold ends
+// with an error.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true

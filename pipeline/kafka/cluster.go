@@ -94,7 +94,8 @@ func (k *cluster) leader(p place) (int32, string, error) {
 		return 0, "", state.err
 	}
 	if int(p.partition) >= len(state.leaders) || p.partition < 0 {
-		return 0, "", fmt.Errorf("%s/%d: the topic has %d partitions: %w", p.topic, p.partition, len(state.leaders), asError(3))
+		return 0, "", fmt.Errorf("%s/%d: the topic has %d partitions: %w", p.topic, p.partition,
+			len(state.leaders), asError(3))
 	}
 	id := state.leaders[p.partition]
 	address, ok := k.addresses[id]
@@ -130,7 +131,9 @@ func (k *cluster) ids() []int32 {
 }
 
 // askBroker sends a request to one broker.
-func (k *cluster) askBroker(ctx context.Context, id int32, request protocol.Message) (protocol.Message, error) {
+func (k *cluster) askBroker(
+	ctx context.Context, id int32, request protocol.Message,
+) (protocol.Message, error) {
 	k.mu.Lock()
 	address, ok := k.addresses[id]
 	k.mu.Unlock()
@@ -256,8 +259,8 @@ func (k *cluster) askController(
 	return k.c.brokers.roundTrip(ctx, address, wait, request)
 }
 
-// askCoordinator sends a request to the coordinator of a group or a transactional id. Whoever finds an error in
-// the answer that says it moved calls forget.
+// askCoordinator sends a request to the coordinator of a group or a transactional id. Whoever finds an error
+// in the answer that says it moved calls forget.
 func (k *cluster) askCoordinator(
 	ctx context.Context, of coordinatorKey, request protocol.Message,
 ) (protocol.Message, error) {

@@ -87,13 +87,20 @@ func (m *committer) run(ctx context.Context) {
 	}
 }
 
-// flush commits what waits. What fails waits on.
-func (m *committer) flush(ctx context.Context) {
+// finish commits what waits, over short faults too, until ctx ends.
+func (m *committer) finish(ctx context.Context) {
+	for m.flush(ctx) && sleep(ctx, retryFirst) {
+		continue
+	}
+}
+
+// flush commits what waits. What fails waits on; flush says whether to try again soon may help.
+func (m *committer) flush(ctx context.Context) (again bool) {
 	select {
 	case m.turn <- struct{}{}:
 		defer func() { <-m.turn }()
 	case <-ctx.Done():
-		return
+		return false
 	}
 	m.mu.Lock()
 	generation, member := m.generation, m.member
@@ -107,7 +114,7 @@ func (m *committer) flush(ctx context.Context) {
 	}
 	m.mu.Unlock()
 	if len(marks) == 0 {
-		return
+		return false
 	}
 	codes, err := m.send(ctx, generation, member, marks)
 	m.mu.Lock()
@@ -123,16 +130,17 @@ func (m *committer) flush(ctx context.Context) {
 			if m.waiting[p] == mark {
 				delete(m.waiting, p)
 			}
-		case ctx.Err() != nil, retriable(failure), rebalancing(failure):
-			// It is no fault, and waits for the next turn.
+		case ctx.Err() != nil, retriable(failure), rebalancing(failure): // no fault: it waits for the next turn
+			again = again || !rebalancing(failure)
 		default:
-			m.c.log.ErrorContext(ctx, "a mark cannot be committed", "group", m.c.plain(m.group.key), "topic", m.topic,
-				"partition", p, "offset", mark.Offset, "error", failure)
+			m.c.log.ErrorContext(ctx, "a mark cannot be committed", "group", m.c.plain(m.group.key),
+				"topic", m.topic, "partition", p, "offset", mark.Offset, "error", failure)
 			if m.waiting[p] == mark {
 				delete(m.waiting, p)
 			}
 		}
 	}
+	return again
 }
 
 // rebalancing says that the generation is not the group's any more.
@@ -147,8 +155,8 @@ func (m *committer) send(
 	topic := offsetcommit.RequestTopic{Name: m.c.wire(m.topic)}
 	for _, p := range slices.Sorted(maps.Keys(marks)) {
 		topic.Partitions = append(topic.Partitions, offsetcommit.RequestPartition{
-			PartitionIndex: int32(p), CommittedOffset: marks[p].Offset, CommittedLeaderEpoch: -1, //nolint:gosec // few
-			CommittedMetadata: marks[p].Metadata,
+			PartitionIndex:  int32(p), //nolint:gosec // partitions are few
+			CommittedOffset: marks[p].Offset, CommittedLeaderEpoch: -1, CommittedMetadata: marks[p].Metadata,
 		})
 	}
 	answer, err := m.c.cluster.askCoordinator(ctx, m.group, &offsetcommit.Request{

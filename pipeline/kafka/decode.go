@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -25,12 +24,12 @@ type chunk struct {
 	raw  []byte // with the header
 }
 
-// split cuts a record set into its batches. It leaves out what follows the last whole one: a broker cuts where
-// its limit lies. An error comes with the batches before the damaged one.
+// split cuts a record set into its batches. It leaves out what follows the last whole one: a broker cuts
+// where its limit lies. An error comes with the batches before the damaged one.
 func split(set []byte) ([]chunk, error) {
 	var chunks []chunk
 	for len(set) >= leaderAt {
-		size := leaderAt + int(int32(binary.BigEndian.Uint32(set[lengthAt:]))) //nolint:gosec // it is a signed size
+		size := leaderAt + int(int32(binary.BigEndian.Uint32(set[lengthAt:]))) //nolint:gosec // it is signed
 		if size > len(set) {
 			break
 		}
@@ -44,7 +43,7 @@ func split(set []byte) ([]chunk, error) {
 		if raw[magicAt] != 2 {
 			return chunks, fmt.Errorf("%w: offset %d has the old format %d", errDamaged, c.base, raw[magicAt])
 		}
-		if crc32.Checksum(raw[attributesAt:], castagnoli) != binary.BigEndian.Uint32(raw[crcAt:]) {
+		if checksum(raw) != binary.BigEndian.Uint32(raw[crcAt:]) {
 			return chunks, fmt.Errorf("%w: wrong checksum at offset %d", errDamaged, c.base)
 		}
 		if c.next <= c.base {
@@ -55,9 +54,11 @@ func split(set []byte) ([]chunk, error) {
 	return chunks, nil
 }
 
-// decode appends the chunk's records from an offset on. They are views of the chunk's bytes. A control batch has
-// none.
-func (c chunk) decode(to []pipeline.Record, topic string, partition int, from int64) ([]pipeline.Record, error) {
+// decode appends the chunk's records from an offset on. They are views of the chunk's bytes. A control batch
+// has none.
+func (c chunk) decode(
+	to []pipeline.Record, topic string, partition int, from int64,
+) ([]pipeline.Record, error) {
 	attributes := binary.BigEndian.Uint16(c.raw[attributesAt:])
 	if attributes&controlBatch != 0 {
 		return to, nil

@@ -31,7 +31,10 @@ const (
 	compressionMask = 7
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// checksum is a batch's, over everything that stands after it.
+func checksum(batch []byte) uint32 {
+	return crc32.Checksum(batch[attributesAt:], crc32.MakeTable(crc32.Castagnoli))
+}
 
 // identity is whom a batch is from: the broker takes an identity's sequences in order, and each once.
 type identity struct {
@@ -68,7 +71,7 @@ func stamp(set []byte, from identity, sequence int32) {
 	binary.BigEndian.PutUint64(h[producerAt:], uint64(from.id))  //nolint:gosec // bits
 	binary.BigEndian.PutUint16(h[epochAt:], uint16(from.epoch))  //nolint:gosec // bits
 	binary.BigEndian.PutUint32(h[sequenceAt:], uint32(sequence)) //nolint:gosec // bits
-	binary.BigEndian.PutUint32(h[crcAt:], crc32.Checksum(h[attributesAt:], castagnoli))
+	binary.BigEndian.PutUint32(h[crcAt:], checksum(h))
 }
 
 // batchBytes is what the records take as a batch, without the prefix.

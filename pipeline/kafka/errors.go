@@ -51,8 +51,9 @@ func asError(code int16) error {
 	return kafkago.Error(code)
 }
 
-// retriable says whether the same request may succeed later, unchanged: the broker did not take it, or we do not
-// know whether it did. Whatever is not known to pass does not count: for a book's journal it must act as a fence.
+// retriable says whether the same request may succeed later, unchanged: the broker did not take it, or we do
+// not know whether it did. Whatever is not known to pass does not count: for a book's journal it must act as
+// a fence.
 func retriable(err error) bool {
 	var code kafkago.Error
 	if errors.As(err, &code) {

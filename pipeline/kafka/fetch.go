@@ -31,13 +31,14 @@ type got struct {
 	set   []byte // a view of the whole answer
 }
 
-// fetch asks one broker for what stands in partitions that it leads. It waits that long while there is nothing.
+// fetch asks one broker for what stands in partitions that it leads. It waits that long while there is
+// nothing.
 func (c *Client) fetch(
 	ctx context.Context, address string, wait time.Duration, wants []want,
 ) (answers []got, size int, err error) {
 	request := &fetch.Request{
-		ReplicaID: -1, MaxWaitTime: int32(wait / time.Millisecond), MinBytes: 1, MaxBytes: fetchBytes, //nolint:gosec // short
-		SessionID: 0, SessionEpoch: -1,
+		ReplicaID: -1, MaxWaitTime: int32(wait / time.Millisecond), //nolint:gosec // it is short
+		MinBytes: 1, MaxBytes: fetchBytes, SessionID: 0, SessionEpoch: -1,
 	}
 	for i, w := range wants {
 		if i == 0 || wants[i-1].topic != w.topic {
@@ -51,7 +52,7 @@ func (c *Client) fetch(
 	}
 	err = c.brokers.use(ctx, address, wait, func(conn *conn) error {
 		if v := conn.versions[protocol.Fetch]; v < fetchVersion {
-			return fmt.Errorf("the broker reads by version %d of the protocol at most, it should know %d (Kafka 2.3)",
+			return fmt.Errorf("the broker answers fetches up to version %d, it should know %d (Kafka 2.3)",
 				v, fetchVersion)
 		}
 		frame, err := conn.raw(fetchVersion, request)

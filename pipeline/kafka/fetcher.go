@@ -12,7 +12,7 @@ import (
 
 const (
 	fetchWait      = 250 * time.Millisecond // a long poll
-	fetchWaitShort = 20 * time.Millisecond  // while a partition is left out, so that it need not wait for the rest
+	fetchWaitShort = 20 * time.Millisecond  // while a partition is left out for lack of room
 	// fetchPause lets records gather before a broker is asked again, after an answer that brought little: a
 	// request costs the broker as much as some hundred records.
 	fetchPause  = 2 * time.Millisecond
@@ -21,7 +21,8 @@ const (
 
 var errOutOfRange = errors.New("the offset is not there")
 
-// fetcher reads many partitions at a time: one long poll for each leader, over all its partitions that have room.
+// fetcher reads many partitions at a time: one long poll for each leader, over all its partitions that have
+// room.
 type fetcher struct {
 	c    *Client
 	kick chan struct{}
@@ -88,8 +89,8 @@ func (f *fetcher) remove(c *cursor) {
 	}
 }
 
-// take returns whole record batches that wait, of that many bytes about and at least one if there is one, or why
-// there will be none.
+// take returns whole record batches that wait, of that many bytes about and at least one if there is one, or
+// why there will be none.
 func (f *fetcher) take(c *cursor, most int) ([]chunk, error) {
 	f.mu.Lock()
 	size, n := 0, 0
@@ -218,7 +219,9 @@ func (f *fetcher) begin(ctx context.Context, p *poll, polls *sync.WaitGroup) {
 }
 
 // end takes in what a poll brought.
-func (f *fetcher) end(ctx context.Context, p *poll, answers []got, size int, err error, polls *sync.WaitGroup) {
+func (f *fetcher) end(
+	ctx context.Context, p *poll, answers []got, size int, err error, polls *sync.WaitGroup,
+) {
 	brought := make(map[place]got, len(answers))
 	for _, g := range answers {
 		if len(g.set)*2 < size { // not to hold the whole answer for a part of it
@@ -270,7 +273,8 @@ func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGr
 		return
 	}
 	if c.attempts > attemptsQuiet {
-		f.c.log.InfoContext(ctx, "a partition can be read again", "topic", f.c.plain(c.topic), "partition", c.partition)
+		f.c.log.InfoContext(ctx, "a partition can be read again", "topic", f.c.plain(c.topic), "partition",
+			c.partition)
 	}
 	c.attempts = 0
 }

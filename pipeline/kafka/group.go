@@ -3,7 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -22,14 +22,15 @@ const (
 	finalCommit       = 2 * time.Second
 )
 
-// subscription is a member of a group for one topic. Its shards outlive the group's generations: a partition that
-// is assigned again to the process that holds it just goes on.
+// subscription is a member of a group for one topic. Its shards outlive the group's generations: a partition
+// that is assigned again to the process that holds it just goes on.
 type subscription struct {
 	c       *Client
+	log     *slog.Logger
 	config  pipeline.SubscriberConfig
 	topic   string
 	single  bool
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // it is the subscription's life
 	cancel  context.CancelFunc
 	out     chan *message.Message
 	done    chan struct{}
@@ -52,6 +53,7 @@ func (c *Client) subscribe(
 ) (*subscription, error) {
 	s := &subscription{
 		c: c, config: config, topic: topic, single: single,
+		log: c.log.With("group", config.Group, "topic", topic),
 		out: make(chan *message.Message), done: make(chan struct{}), fetcher: newFetcher(c),
 		shards: map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
 		conns: map[net.Conn]struct{}{},
@@ -88,7 +90,7 @@ func (s *subscription) run() {
 	s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finalCommit)
 	defer cancel()
-	s.commits.flush(ctx)
+	s.commits.finish(ctx)
 	s.leave(group)
 }
 
@@ -104,18 +106,21 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 		}
 		if !said {
 			said = true
-			s.c.log.WarnContext(s.ctx, "a topic is waited for", "topic", s.topic, "group", s.config.Group, "error", err)
+			s.log.WarnContext(s.ctx, "a topic is waited for", "error", err)
 		}
 	}
 	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID: s.c.wire(s.config.Group), Brokers: s.c.config.Brokers, Topics: []string{s.c.wire(s.topic)},
-		Dialer:            &kafkago.Dialer{ClientID: s.c.config.ClientID, Timeout: dialTimeout, DialFunc: s.dial},
+		Dialer: &kafkago.Dialer{
+			ClientID: s.c.config.ClientID, Timeout: dialTimeout, DialFunc: s.dial,
+		},
 		GroupBalancers:    []kafkago.GroupBalancer{balancer{held: s.held}},
-		HeartbeatInterval: min(heartbeatInterval, s.c.config.SessionTimeout/3), SessionTimeout: s.c.config.SessionTimeout,
-		RebalanceTimeout: rebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: requestTimeout / 2,
+		HeartbeatInterval: min(heartbeatInterval, s.c.config.SessionTimeout/3),
+		SessionTimeout:    s.c.config.SessionTimeout,
+		RebalanceTimeout:  rebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: requestTimeout / 2,
 	})
 	if err != nil { // it is this package's own configuration
-		s.c.log.ErrorContext(s.ctx, "a group cannot be joined", "group", s.config.Group, "error", err)
+		s.log.ErrorContext(s.ctx, "a group cannot be joined", "error", err)
 	}
 	return group, err
 }
@@ -131,17 +136,17 @@ func (s *subscription) follow(group *kafkago.ConsumerGroup) {
 		switch {
 		case err == nil:
 			if said {
-				s.c.log.InfoContext(s.ctx, "the group was joined", "group", s.config.Group, "topic", s.topic)
+				s.log.InfoContext(s.ctx, "the group was joined")
 			}
 			said = false
 			s.assign(generation)
 		case s.ctx.Err() != nil:
 			return
 		default:
-			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) && !said {
+			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) &&
+				!said {
 				said = true
-				s.c.log.WarnContext(s.ctx, "the group cannot be joined; it is tried until it can",
-					"group", s.config.Group, "topic", s.topic, "error", err)
+				s.log.WarnContext(s.ctx, "the group cannot be joined; it is tried until it can", "error", err)
 			}
 			s.abandon(lost)
 		}
@@ -155,8 +160,7 @@ func (s *subscription) abandon(lost time.Duration) {
 	if s.active || time.Since(s.ended) < lost || len(s.shards) == 0 {
 		return
 	}
-	s.c.log.WarnContext(s.ctx, "this process is no member of the group any more; its partitions are given up",
-		"group", s.config.Group, "topic", s.topic)
+	s.log.WarnContext(s.ctx, "this process is no member of the group any more; its partitions are given up")
 	for p := range s.shards {
 		s.stop(p)
 	}
@@ -199,8 +203,8 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 	marks, err := s.commits.fetch(ctx, ask)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.c.log.ErrorContext(s.ctx, "committed marks cannot be read; the partitions wait for the next generation",
-				"group", s.config.Group, "topic", s.topic, "error", err)
+			s.log.ErrorContext(s.ctx,
+				"committed marks cannot be read; the partitions wait for the next generation", "error", err)
 		}
 		return
 	}
@@ -220,7 +224,7 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 func (s *subscription) over(generation int32) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
 	defer cancel()
-	s.commits.flush(ctx)
+	s.commits.finish(ctx)
 	s.commits.end(generation)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,8 +271,8 @@ func (s *subscription) held() (generation int32, partitions []int) {
 	return s.generation, partitions
 }
 
-// leave leaves the group. A member that is joining says so beside the join, which would else go on until all the
-// others have joined too; what does not end by itself then is cut off.
+// leave leaves the group. A member that is joining says so beside the join, which would else go on until all
+// the others have joined too; what does not end by itself then is cut off.
 func (s *subscription) leave(group *kafkago.ConsumerGroup) {
 	s.mu.Lock()
 	member, joining := s.member, !s.active
@@ -292,7 +296,7 @@ func (s *subscription) leave(group *kafkago.ConsumerGroup) {
 	})
 	defer cut.Stop()
 	if err := group.Close(); err != nil {
-		s.c.log.WarnContext(s.ctx, "the group could not be left", "group", s.config.Group, "error", err)
+		s.log.WarnContext(s.ctx, "the group could not be left", "error", err)
 	}
 }
 
@@ -323,5 +327,3 @@ func (c *groupConn) Close() error {
 	c.s.mu.Unlock()
 	return c.Conn.Close()
 }
-
-func (s *subscription) String() string { return fmt.Sprintf("%s of %s", s.config.Group, s.topic) }

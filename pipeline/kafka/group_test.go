@@ -24,7 +24,8 @@ type member struct {
 	stop    func()
 }
 
-func joinGroup(t *testing.T, address, namespace string, handle func(*message.Message, *pipeline.Batch)) *member {
+func joinGroup(t *testing.T, address, namespace string, handle func(*message.Message,
+	*pipeline.Batch)) *member {
 	t.Helper()
 	m := &member{client: connectTo(t, kafka.Config{Brokers: []string{address}, Namespace: namespace})}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,14 +64,21 @@ func TestAPartitionAssignedAgainGoesOn(t *testing.T) {
 	a := joinGroup(t, address, c.Namespace(), ack)
 	eventually(t, "the first member holds all", 20*time.Second, func() bool { return len(a.holds()) == 8 })
 	b := joinGroup(t, address, c.Namespace(), ack)
-	eventually(t, "they share", 20*time.Second, func() bool { return len(a.holds()) == 4 && len(b.holds()) == 4 })
+	eventually(t, "they share", 20*time.Second, func() bool {
+		return len(a.holds()) == 4 &&
+			len(b.holds()) == 4
+	})
 	d := joinGroup(t, address, c.Namespace(), ack)
 	eventually(t, "three share", 20*time.Second, func() bool {
-		return len(a.holds()) >= 2 && len(a.holds()) <= 3 && len(b.holds()) >= 2 && len(b.holds()) <= 3 && len(d.holds()) >= 2
+		return len(a.holds()) >= 2 && len(a.holds()) <= 3 && len(b.holds()) >= 2 && len(b.holds()) <= 3 &&
+			len(d.holds()) >= 2
 	})
 	kept := a.holds()
 	b.stop()
-	eventually(t, "two share", 20*time.Second, func() bool { return len(a.holds()) == 4 && len(d.holds()) == 4 })
+	eventually(t, "two share", 20*time.Second, func() bool {
+		return len(a.holds()) == 4 &&
+			len(d.holds()) == 4
+	})
 	for _, p := range kept {
 		if !slices.Contains(a.holds(), p) || a.resumes[p].Load() != 1 {
 			t.Errorf("partition %d, which was kept, resumed %d times", p, a.resumes[p].Load())
@@ -160,7 +168,8 @@ func TestSlowHandlerKeepsMemoryBounded(t *testing.T) {
 	}
 	publish(t, c, records)
 	release := make(chan struct{})
-	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g", BatchBytes: size}).Subscribe(t.Context(), "entries")
+	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g",
+		BatchBytes: size}).Subscribe(t.Context(), "entries")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,14 +256,16 @@ func TestNackRestartAndIdle(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := []pipeline.Mark{{Offset: -1}, {Offset: 3, Metadata: "three"}, {Offset: 3, Metadata: "three"}}; !slices.Equal(marks, want) {
+	if want := []pipeline.Mark{{Offset: -1}, {Offset: 3, Metadata: "three"}, {Offset: 3,
+		Metadata: "three"}}; !slices.Equal(marks, want) {
 		t.Errorf("resumed with %+v", marks)
 	}
 }
 
 func TestPublishIsBounded(t *testing.T) {
 	t.Parallel()
-	c := connectTo(t, kafka.Config{Brokers: []string{server(t)}, Namespace: fmt.Sprint("bounded-", rand.Int32()), QueueBytes: 64 << 10})
+	c := connectTo(t, kafka.Config{Brokers: []string{server(t)}, Namespace: fmt.Sprint("bounded-",
+		rand.Int32()), QueueBytes: 64 << 10})
 	topic(t, c, "entries", 2)
 	var most atomic.Int64
 	done := make(chan struct{})
@@ -305,7 +316,8 @@ func TestTail(t *testing.T) {
 		}
 		return nil
 	})
-	if err != context.Canceled || got.values[0][0] != "5" || len(got.values[1]) != 10 || got.values[2][0] != "10" {
+	if err != context.Canceled || got.values[0][0] != "5" || len(got.values[1]) != 10 ||
+		got.values[2][0] != "10" {
 		t.Errorf("tail ended with %v after %v", err, got.values)
 	}
 }
@@ -318,7 +330,8 @@ func TestEnsureTopics(t *testing.T) {
 	if n, err := c.Partitions(t.Context(), "entries"); n != 3 || err != nil {
 		t.Errorf("%d partitions, error %v", n, err)
 	}
-	if err := c.EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: 4}}, 1); err == nil {
+	if err := c.EnsureTopics(t.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: 4}},
+		1); err == nil {
 		t.Error("another number of partitions is no error")
 	}
 	configs, err := c.DescribeConfigs(t.Context(), []string{"entries"})

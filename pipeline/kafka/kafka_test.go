@@ -44,7 +44,8 @@ func connectTo(t *testing.T, config kafka.Config) *kafka.Client {
 
 func topic(t *testing.T, c *kafka.Client, name string, partitions int) {
 	t.Helper()
-	specs := []kafka.TopicSpec{{Name: name, Partitions: partitions, Configs: map[string]string{"max.message.bytes": "262144"}}}
+	specs := []kafka.TopicSpec{{Name: name, Partitions: partitions,
+		Configs: map[string]string{"max.message.bytes": "262144"}}}
 	if err := c.EnsureTopics(t.Context(), specs, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,8 @@ func (h *handled) total() int {
 }
 
 // consume handles envelopes until the channel closes; handle answers.
-func consume(t *testing.T, messages <-chan *message.Message, handle func(*message.Message, *pipeline.Batch)) (wait func()) {
+func consume(t *testing.T, messages <-chan *message.Message, handle func(*message.Message,
+	*pipeline.Batch)) (wait func()) {
 	t.Helper()
 	var workers sync.WaitGroup
 	workers.Go(func() {
@@ -159,7 +161,8 @@ func TestPublishAndRead(t *testing.T) {
 		wantNumbered(t, records, 0, 1000)
 		r := records[7]
 		if r.Topic != "entries" || r.Partition != p || r.Offset != 7 || string(r.Key) != "k" ||
-			len(r.Headers) != 2 || r.Headers[0].Key != "h" || string(r.Headers[0].Value) != "v" || r.Headers[1].Value != nil {
+			len(r.Headers) != 2 || r.Headers[0].Key != "h" || string(r.Headers[0].Value) != "v" ||
+			r.Headers[1].Value != nil {
 			t.Fatalf("record came back as %+v", r)
 		}
 	}
@@ -239,8 +242,13 @@ func TestSubscriber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait = consume(t, messages, func(m *message.Message, b *pipeline.Batch) { t.Errorf("%s again", m.UUID); m.Ack() })
-	eventually(t, "all partitions resume", 20*time.Second, func() bool { mu.Lock(); defer mu.Unlock(); return len(marks) == 4 })
+	wait = consume(t, messages, func(m *message.Message, b *pipeline.Batch) {
+		t.Errorf("%s again",
+			m.UUID)
+		m.Ack()
+	})
+	eventually(t, "all partitions resume", 20*time.Second,
+		func() bool { mu.Lock(); defer mu.Unlock(); return len(marks) == 4 })
 	cancel()
 	wait()
 	for p, m := range marks {

@@ -21,7 +21,8 @@ const (
 // Bounds returns the first offset that the partition keeps, and the one after its last.
 func (c *Client) Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error) {
 	at := c.place(topic, partition)
-	err = c.atLeader(ctx, "look up the bounds of "+topic, at, func(ctx context.Context, address string) error {
+	err = c.atLeader(ctx, "look up the bounds of "+topic, at, func(ctx context.Context,
+		address string) error {
 		if first, err = c.offset(ctx, address, at, kafkago.FirstOffset); err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ func (c *Client) Read(
 			if idle.IsZero() {
 				idle = time.Now()
 			} else if time.Since(idle) > readPatience {
-				return fmt.Errorf("read %s/%d: there is nothing at offset %d, it should go to %d and ends at %d",
+				return fmt.Errorf("read %s/%d: nothing is at offset %d, it should go to %d and ends at %d",
 					topic, partition, from, end, high)
 			}
 			continue
@@ -152,11 +153,12 @@ func (c *Client) outOfRange(ctx context.Context, topic string, partition int, of
 	return &RangeError{Topic: topic, Partition: partition, Offset: offset, First: first, End: end}
 }
 
-// Tail visits the records of all partitions of a topic, from the offsets given for each, without a group, until
-// ctx ends or visit returns an error. A partition without an offset, or with one below zero, begins at its first
-// record.
+// Tail visits the records of all partitions of a topic, from the offsets given for each, without a group,
+// until ctx ends or visit returns an error. A partition without an offset, or with one below zero, begins at
+// its first record.
 func (c *Client) Tail(
-	ctx context.Context, topic string, from []int64, visit func(partition int, records []pipeline.Record) error,
+	ctx context.Context, topic string, from []int64, visit func(partition int,
+		records []pipeline.Record) error,
 ) error {
 	partitions, err := c.Partitions(ctx, topic)
 	if err != nil {

@@ -49,8 +49,8 @@ type messagePublisher struct {
 	closed atomic.Bool
 }
 
-// NewPublisher returns a Watermill publisher over the client, which it does not own. The key decides about the
-// partition, and so about order; nil: the message's UUID.
+// NewPublisher returns a Watermill publisher over the client, which it does not own. The key decides about
+// the partition, and so about order; nil: the message's UUID.
 func (c *Client) NewPublisher(key func(topic string, m *message.Message) []byte) message.Publisher {
 	if key == nil {
 		key = func(_ string, m *message.Message) []byte { return []byte(m.UUID) }
@@ -69,9 +69,11 @@ func (p *messagePublisher) Publish(topic string, messages ...*message.Message) e
 	records := make([]pipeline.Record, len(messages))
 	for i, m := range messages {
 		records[i] = pipeline.Record{Topic: topic, Partition: -1, Key: p.key(topic, m), Value: m.Payload}
-		records[i].Headers = append(records[i].Headers, pipeline.Header{Key: uuidHeader, Value: []byte(m.UUID)})
+		records[i].Headers = append(records[i].Headers, pipeline.Header{Key: uuidHeader,
+			Value: []byte(m.UUID)})
 		for _, name := range slices.Sorted(maps.Keys(m.Metadata)) {
-			records[i].Headers = append(records[i].Headers, pipeline.Header{Key: name, Value: []byte(m.Metadata[name])})
+			records[i].Headers = append(records[i].Headers, pipeline.Header{Key: name,
+				Value: []byte(m.Metadata[name])})
 		}
 	}
 	ctx := messages[0].Context()

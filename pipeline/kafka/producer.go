@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
 
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/schemas"
@@ -19,8 +19,9 @@ const publishBytes = 1 << 20
 
 var nobody = identity{id: -1, epoch: -1}
 
-// producer writes for the whole process under one identity, so that a repeat after a lost acknowledgement makes
-// no duplicate. Records of concurrent callers share batches; of each partition one batch is out at a time.
+// producer writes for the whole process under one identity, so that a repeat after a lost acknowledgement
+// makes no duplicate. Records of concurrent callers share batches; of each partition one batch is out at a
+// time.
 type producer struct {
 	c     *Client
 	queue *budget
@@ -50,16 +51,6 @@ type item struct {
 	record pipeline.Record
 	call   *call
 	size   int
-}
-
-// call is one Publish; it ends when all its records are written, or with the first error.
-type call struct {
-	ctx  context.Context
-	done chan struct{}
-
-	mu   sync.Mutex
-	left int
-	err  error
 }
 
 func newProducer(c *Client) *producer {
@@ -208,9 +199,14 @@ func (p *producer) next(l *line, who identity) *delivery {
 	}
 	var items, dropped []item
 	size, n := headerBytes, 0
+	var last *call // whose records stand together
+	over := false
 	for ; n < len(l.waiting); n++ {
 		i := l.waiting[n]
-		if i.call.over() {
+		if i.call != last {
+			last, over = i.call, i.call.over()
+		}
+		if over {
 			dropped = append(dropped, i)
 			continue
 		}
@@ -244,12 +240,7 @@ func (p *producer) deliver(l *line, items []item, who identity, sequence int32) 
 		place: l.place,
 		set:   encodeBatch(who, sequence, time.Now().UnixMilli(), records),
 		wanted: func() bool {
-			for i := range items {
-				if !items[i].call.over() {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(items, func(i item) bool { return !i.call.over() })
 		},
 		done: func(_ int64, err error) { p.settle(l, items, who, err) },
 	}
@@ -264,7 +255,7 @@ func (p *producer) settle(l *line, items []item, who identity, err error) {
 		p.mu.Unlock()
 		p.finish(items, nil)
 	case confused(err):
-		p.c.log.Warn("the broker does not know this producer's sequence; it begins anew, some records may be written twice",
+		p.c.log.Warn("the broker does not know this producer's sequence; it begins anew, and may write twice",
 			"topic", l.topic, "partition", l.partition, "error", err)
 		p.leave(who)
 		p.again(l, items)
@@ -332,12 +323,18 @@ func (p *producer) again(l *line, items []item) {
 
 // finish tells the calls what became of their records.
 func (p *producer) finish(items []item, err error) {
-	for i := range items {
-		if err != nil {
-			items[i].call.fail(err)
-		} else {
-			items[i].call.wrote()
+	for i := 0; i < len(items); {
+		from := items[i].call
+		n := i
+		for n < len(items) && items[n].call == from {
+			n++
 		}
+		if err != nil {
+			from.fail(err)
+		} else {
+			from.wrote(n - i)
+		}
+		i = n
 	}
 	p.release(items)
 }
@@ -386,66 +383,4 @@ func (p *producer) refuse(err error) {
 	p.unstarted = nil
 	p.mu.Unlock()
 	p.finish(items, err)
-}
-
-// initProducer asks for a producer id: of the transactional id, or a new one. The coordinator may be away for a
-// while; a nil error of the request says nothing, the code in the answer does.
-func (c *Client) initProducer(ctx context.Context, transactionalID string) (who identity, err error) {
-	request := &initproducerid.Request{
-		TransactionalID: transactionalID, TransactionTimeoutMs: int32(time.Minute / time.Millisecond),
-		ProducerID: -1, ProducerEpoch: -1,
-	}
-	of := coordinatorKey{key: transactionalID, kind: transactionKind}
-	err = c.retry(ctx, "introduce a producer", func(ctx context.Context) error {
-		ask := func() (any, error) { return c.cluster.ask(ctx, request) }
-		if transactionalID != "" {
-			ask = func() (any, error) { return c.cluster.askCoordinator(ctx, of, request) }
-		}
-		answer, err := ask()
-		if err != nil {
-			return err
-		}
-		response, ok := answer.(*initproducerid.Response)
-		if !ok {
-			return errWire
-		}
-		if err := asError(response.ErrorCode); err != nil {
-			if moved(err) {
-				c.cluster.forget(of)
-			}
-			return err
-		}
-		if response.ProducerID < 0 {
-			return errWire
-		}
-		who = identity{id: response.ProducerID, epoch: response.ProducerEpoch}
-		return nil
-	})
-	return who, err
-}
-
-func (c *call) over() bool {
-	if c.ctx.Err() != nil {
-		return true
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err != nil
-}
-
-func (c *call) fail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == nil && c.left > 0 {
-		c.err = err
-		close(c.done)
-	}
-}
-
-func (c *call) wrote() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left--; c.left == 0 && c.err == nil {
-		close(c.done)
-	}
 }

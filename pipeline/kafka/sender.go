@@ -34,8 +34,8 @@ type delivery struct {
 	said     bool
 }
 
-// sender merges the batches that wait for one broker into one request. It repeats a batch, with the same bytes,
-// until it is acknowledged or refused.
+// sender merges the batches that wait for one broker into one request. It repeats a batch, with the same
+// bytes, until it is acknowledged or refused.
 type sender struct {
 	c       *Client
 	results chan result

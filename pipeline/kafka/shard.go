@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 const (
 	nackFirst = 10 * time.Millisecond
 	nackMost  = 2 * time.Second
-	// nackMostSingle is short: whoever handles messages one by one waits within the handler, by its own rules.
+	// nackMostSingle is short: whoever handles messages one by one waits within the handler, by its own
+	// rules.
 	nackMostSingle = 50 * time.Millisecond
 	// stopWait is how long a handler may take to give up a batch whose context has ended.
 	stopWait = 8 * time.Second
@@ -25,8 +27,9 @@ const (
 // shard works on one partition: it resumes, hands out one batch at a time, and notes what was acknowledged.
 type shard struct {
 	s         *subscription
+	log       *slog.Logger
 	partition int
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // it is the shard's life
 	cancel    context.CancelFunc
 	before    <-chan struct{} // whoever worked on it before has stopped
 	done      chan struct{}
@@ -51,7 +54,7 @@ const (
 
 func newShard(s *subscription, partition int, mark pipeline.Mark) *shard {
 	h := &shard{
-		s: s, partition: partition, mark: mark, next: -1,
+		s: s, log: s.log.With("partition", partition), partition: partition, mark: mark, next: -1,
 		done: make(chan struct{}), signal: make(chan struct{}, 1), anew: make(chan struct{}, 1),
 	}
 	h.ctx, h.cancel = context.WithCancel(s.ctx)
@@ -105,7 +108,7 @@ func (h *shard) resume() (int64, bool) {
 		}
 		if err == nil {
 			if attempt > attemptsQuiet {
-				h.s.c.log.InfoContext(h.ctx, "a partition resumed", "topic", h.s.topic, "partition", h.partition)
+				h.log.InfoContext(h.ctx, "a partition resumed")
 			}
 			h.mu.Lock()
 			h.next = from
@@ -113,8 +116,7 @@ func (h *shard) resume() (int64, bool) {
 			return from, true
 		}
 		if attempt == attemptsQuiet {
-			h.s.c.log.WarnContext(h.ctx, "a partition cannot resume; it is tried until it can", "group", h.s.config.Group,
-				"topic", h.s.topic, "partition", h.partition, "error", err)
+			h.log.WarnContext(h.ctx, "a partition cannot resume; it is tried until it can", "error", err)
 		}
 		if !sleep(h.ctx, backoff(attempt, nackFirst, nackMost)) {
 			return 0, false
@@ -209,7 +211,8 @@ func (h *shard) hand(records []pipeline.Record, next int64, refusals *int, moved
 	return acknowledged
 }
 
-// offer offers a batch until it is acknowledged, or the shard ends or resumes anew. An idle sign is not repeated.
+// offer offers a batch until it is acknowledged, or the shard ends or resumes anew. An idle sign is not
+// repeated.
 func (h *shard) offer(records []pipeline.Record, next int64, refusals *int, moved *bool) outcome {
 	for {
 		batch := &pipeline.Batch{Topic: h.s.topic, Partition: h.partition, Records: records, Next: next}
@@ -262,8 +265,8 @@ func (h *shard) once(batch *pipeline.Batch) outcome {
 		h.accept(batch)
 	case <-m.Nacked():
 	case <-timer.C:
-		h.s.c.log.ErrorContext(h.ctx, "a handler does not give up its batch; it is not waited for any longer",
-			"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "message", m.UUID)
+		h.log.ErrorContext(h.ctx, "a handler does not give up its batch; it is not waited for any longer",
+			"message", m.UUID)
 	}
 	return ended
 }
@@ -309,27 +312,27 @@ func (h *shard) overtaken(mark pipeline.Mark) {
 	tell(h.anew)
 }
 
-// misplaced says what is wrong with where the shard stands, and whether to resume. Without a Resume that knows
-// better, a partition that lost records goes on at the first that it keeps, and that is an error in the log.
+// misplaced says what is wrong with where the shard stands, and whether to resume. Without a Resume that
+// knows better, a partition that lost records goes on at the first that it keeps, and that is an error in the
+// log.
 func (h *shard) misplaced(err error) bool {
 	if errors.Is(err, errAnew) {
 		return true
 	}
 	var lost *RangeError
 	if !errors.As(err, &lost) {
-		h.s.c.log.ErrorContext(h.ctx, "a partition cannot be read", "group", h.s.config.Group, "topic", h.s.topic,
-			"partition", h.partition, "error", err)
+		h.log.ErrorContext(h.ctx, "a partition cannot be read", "error", err)
 		return true
 	}
 	if h.s.config.Resume != nil {
-		h.s.c.log.ErrorContext(h.ctx, "a partition should resume at an offset that it does not keep; it waits",
-			"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "offset", lost.Offset,
+		h.log.ErrorContext(h.ctx,
+			"a partition should resume at an offset that it does not keep; it waits", "offset", lost.Offset,
 			"first", lost.First, "end", lost.End)
 		return true
 	}
-	h.s.c.log.ErrorContext(h.ctx, "records were lost: a partition does not keep what the group has not read yet; "+
-		"it goes on at the first record that is there",
-		"group", h.s.config.Group, "topic", h.s.topic, "partition", h.partition, "offset", lost.Offset,
+	h.log.ErrorContext(h.ctx,
+		"records were lost: a partition does not keep what the group has not read yet; "+
+			"it goes on at the first record that is there", "offset", lost.Offset,
 		"first", lost.First, "end", lost.End)
 	h.mu.Lock()
 	h.mark = pipeline.Mark{Offset: lost.First}

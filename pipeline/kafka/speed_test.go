@@ -19,12 +19,14 @@ func BenchmarkThrough(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.EnsureTopics(b.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: partitions}}, 1); err != nil {
+	if err := c.EnsureTopics(b.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: partitions}},
+		1); err != nil {
 		b.Fatal(err)
 	}
 	records := make([]pipeline.Record, batch)
 	for i := range records {
-		records[i] = pipeline.Record{Topic: "entries", Partition: i % partitions, Key: make([]byte, 16), Value: make([]byte, 300)}
+		records[i] = pipeline.Record{Topic: "entries", Partition: i % partitions, Key: make([]byte, 16),
+			Value: make([]byte, 300)}
 	}
 	var got handled
 	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g"}).Subscribe(b.Context(), "entries")
@@ -68,7 +70,8 @@ func BenchmarkLatency(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.EnsureTopics(b.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: 4}}, 1); err != nil {
+	if err := c.EnsureTopics(b.Context(), []kafka.TopicSpec{{Name: "entries", Partitions: 4}},
+		1); err != nil {
 		b.Fatal(err)
 	}
 	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g"}).Subscribe(b.Context(), "entries")

@@ -22,14 +22,14 @@ type subscriber struct {
 	open   []*subscription
 }
 
-// Subscriber returns a subscriber whose messages are envelopes: see pipeline.Consumer. Each Subscribe makes this
-// process a member of the group.
+// Subscriber returns a subscriber whose messages are envelopes: see pipeline.Consumer. Each Subscribe makes
+// this process a member of the group.
 func (c *Client) Subscriber(config pipeline.SubscriberConfig) message.Subscriber {
 	return &subscriber{c: c, config: withDefaults(config)}
 }
 
-// MessageSubscriber returns a subscriber whose batches hold one record each. Its messages are also what Watermill
-// expects of a message: payload, metadata and UUID are those of the record.
+// MessageSubscriber returns a subscriber whose batches hold one record each. Its messages are also what
+// Watermill expects of a message: payload, metadata and UUID are those of the record.
 func (c *Client) MessageSubscriber(config pipeline.SubscriberConfig) message.Subscriber {
 	return &subscriber{c: c, config: withDefaults(config), single: true}
 }

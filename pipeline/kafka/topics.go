@@ -17,8 +17,8 @@ import (
 
 const (
 	createTimeout = 10 * time.Second
-	// unknownMost is how long a topic may be unknown to the brokers before that is an error: a new one spreads
-	// among them.
+	// unknownMost is how long a topic may be unknown to the brokers before that is an error: a new one
+	// spreads among them.
 	unknownMost = 5 * time.Second
 	// messageBytesDefault is Kafka's own default of max.message.bytes.
 	messageBytesDefault = 1<<20 + 12
@@ -66,9 +66,10 @@ func (c *Client) absentTopics(ctx context.Context, specs []TopicSpec) ([]TopicSp
 		case state.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", spec.Name, state.err))
 		case len(state.leaders) != spec.Partitions:
-			return nil, fmt.Errorf("topic %s has %d partitions and should have %d: their number is fixed for the life of "+
-				"a namespace; use the number that it began with, or a new namespace",
-				c.wire(spec.Name), len(state.leaders), spec.Partitions)
+			return nil,
+				fmt.Errorf("topic %s has %d partitions and should have %d: their number is fixed for the "+
+					"life of a namespace; use the number that it began with, or a new namespace",
+					c.wire(spec.Name), len(state.leaders), spec.Partitions)
 		case slices.Contains(state.leaders, -1):
 			errs = append(errs, fmt.Errorf("%w of %s", errNoLeader, spec.Name))
 		}
@@ -86,10 +87,13 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replicatio
 	}
 	for _, spec := range specs {
 		topic := createtopics.RequestTopic{
-			Name: c.wire(spec.Name), NumPartitions: int32(spec.Partitions), ReplicationFactor: int16(replication), //nolint:gosec // few
+			Name:              c.wire(spec.Name),
+			NumPartitions:     int32(spec.Partitions), //nolint:gosec // partitions are few
+			ReplicationFactor: int16(replication),     //nolint:gosec // brokers are few
 		}
 		for _, name := range slices.Sorted(maps.Keys(spec.Configs)) {
-			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name, Value: spec.Configs[name]})
+			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name,
+				Value: spec.Configs[name]})
 		}
 		request.Topics = append(request.Topics, topic)
 	}
@@ -115,8 +119,8 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replicatio
 	return errors.Join(errs...)
 }
 
-// Partitions returns the number of a topic's partitions. It waits for a broker; a topic that stays unknown for
-// some seconds is an error.
+// Partitions returns the number of a topic's partitions. It waits for a broker; a topic that stays unknown
+// for some seconds is an error.
 func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
 	var state topicState
 	var unknown time.Time
@@ -129,7 +133,7 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
 		if unknown.IsZero() {
 			unknown = time.Now()
 		} else if time.Since(unknown) > unknownMost {
-			return fmt.Errorf("topic %s does not exist", c.wire(topic)) // without the code, which would be retried
+			return fmt.Errorf("topic %s does not exist", c.wire(topic)) // lacks the code that is retried
 		}
 		return err
 	})
