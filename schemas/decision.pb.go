@@ -89,7 +89,8 @@ type Decision struct {
 	// The command's offset in its topic's partition, which has the journal partition's number.
 	Offset  int64   `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
 	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=aval.v1.Outcome" json:"outcome,omitempty"`
-	// Why it was refused. Of a repeat: why that which stands was refused, unspecified where it was done.
+	// Why it was refused. Of a repeat: why that which stands was refused, unspecified where it was done. Of an
+	// offer's conflict: TERMS where what stands is an offer of the same invitation's content.
 	Reason Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=aval.v1.Reason" json:"reason,omitempty"`
 	// What became of the book's state, in order.
 	Changes       []*Change `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`

@@ -219,13 +219,15 @@ func TestWhatFollowsFits(t *testing.T) {
 		rest = 8 << 10 // what has small bounds of its own, and what keeps fields apart
 	)
 	for what, size := range map[string]struct{ quoted, limit int }{
-		"an invitation":            {3*text + rest, schemas.InvitationMax},
-		"a request":                {5*text + rest, schemas.IssuanceRequestMax},
-		"a vouch":                  {schemas.InvitationMax + text + rest, schemas.MovementMax},
-		"a hold":                   {schemas.IssuanceRequestMax + text + rest, schemas.MovementMax},
-		"a JWS":                    {(3*text*6 + rest) / 3 * 4, schemas.JWSMax},
-		"a certificate":            {schemas.IssuanceRequestMax + schemas.JWSMax + rest, schemas.BodyMax},
-		"its notice":               {schemas.IssuanceRequestMax + schemas.JWSMax + 2*text + rest, schemas.NoticeMax},
+		"an invitation": {3*text + rest, schemas.InvitationMax},
+		"a request":     {5*text + rest, schemas.IssuanceRequestMax},
+		"a vouch":       {schemas.InvitationMax + text + rest, schemas.MovementMax},
+		"a hold":        {schemas.IssuanceRequestMax + text + rest, schemas.MovementMax},
+		"a JWS":         {(3*text*6 + rest) / 3 * 4, schemas.JWSMax},
+		"a certificate": {schemas.IssuanceRequestMax + schemas.JWSMax + rest, schemas.BodyMax},
+		"its notice": {
+			schemas.IssuanceRequestMax + schemas.JWSMax + 2*text + rest, schemas.NoticeMax,
+		},
 		"a pre-issue's notice":     {schemas.IssuanceRequestMax + 10*text + rest, schemas.NoticeMax},
 		"a receipt":                {schemas.NoticeMax + rest, schemas.BodyMax},
 		"a refusal":                {2*text + schemas.DetailMax + rest, schemas.BodyMax},

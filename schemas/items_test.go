@@ -68,7 +68,11 @@ func TestEntry(t *testing.T) {
 		"both":            {func(x *schemas.Entry) { x.Unreadable = unreadable() }, "unreadable"},
 		"refused, no why": {func(x *schemas.Entry) { x.Decision.Outcome = 2 }, "decision.reason"},
 		"refused":         {func(x *schemas.Entry) { x.Decision.Outcome, x.Decision.Reason = 2, 15 }, ""},
-		"done, and why":   {func(x *schemas.Entry) { x.Decision.Reason = 15 }, "decision.reason"},
+		"conflict":        {func(x *schemas.Entry) { x.Decision.Outcome = 4 }, ""},
+		"conflict of terms": {func(x *schemas.Entry) {
+			x.Decision.Outcome, x.Decision.Reason = 4, schemas.Reason_REASON_TERMS
+		}, ""},
+		"done, and why": {func(x *schemas.Entry) { x.Decision.Reason = 15 }, "decision.reason"},
 		"no table": {
 			func(x *schemas.Entry) { x.Decision.Changes[0].Table = "" }, "decision.changes[0].table",
 		},

@@ -4,9 +4,9 @@
 //	effect  none
 //	emits   notices (the account's bank)
 //
-// Who vouches for an invitation's account and who holds for an issuance request follow those themselves, whatever
-// became of them. Everything else was sent by an operator or by another system: the bank that keeps the account
-// is told, so that no item of the journal is lost on everybody.
+// Who vouches for an invitation's account and who holds for an issuance request follow those themselves,
+// whatever became of them. Everything else was sent by an operator or by another system: the bank that keeps
+// the account is told, so that no item of the journal is lost on everybody.
 package advice
 
 import (

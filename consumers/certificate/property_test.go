@@ -86,10 +86,13 @@ func checkItem(t *rapid.T, stages []pipeline.Stage, m pipeline.In, d *schemas.De
 	if reached := len(outs) > 0; reached != want {
 		t.Fatalf("%v: got %q, want somebody to be told: %t", m.Body, told(outs), want)
 	}
-	late := d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED && d.GetReason() == schemas.Reason_REASON_STALE
+	refused := d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED
+	contradicts := d.GetOutcome() == schemas.Outcome_OUTCOME_CONFLICT && m.Topic == schemas.TopicPreIssues
+	stands := refused && d.GetReason() == schemas.Reason_REASON_STALE ||
+		contradicts && d.GetReason() == schemas.Reason_REASON_TERMS
 	for _, out := range outs {
-		if _, ok := out.Body.(*schemas.Refusal); ok && late {
-			t.Fatalf("%v: got %q, which contradicts what it got when it came in time", m.Body, told(outs))
+		if _, ok := out.Body.(*schemas.Refusal); ok && stands {
+			t.Fatalf("%v: got %q, which contradicts what stands under that content", m.Body, told(outs))
 		}
 	}
 }

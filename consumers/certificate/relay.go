@@ -49,6 +49,10 @@ func followPreIssue(in pipeline.In, item *schemas.PreIssue) []pipeline.Out {
 	case schemas.Outcome_OUTCOME_REFUSED:
 		return followLost(in, item.GetRequest(), decision.GetReason())
 	case schemas.Outcome_OUTCOME_CONFLICT:
+		if item.GetRequest().GetOffer() != nil && decision.GetReason() == schemas.Reason_REASON_TERMS {
+			// Another offer of the same invitation stands: a refusal, which names the content, would refuse it too.
+			return answerRefused(in.ID, terms, issuingBank(terms), decision.GetReason())
+		}
 		return followLost(in, item.GetRequest(), schemas.Reason_REASON_CONFLICT)
 	case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_UNREADABLE,
 		schemas.Outcome_OUTCOME_UNSPECIFIED:
@@ -100,7 +104,7 @@ func followLost(in pipeline.In, request *schemas.IssuanceRequest, reason schemas
 	case *schemas.IssuanceRequest_Withdraw:
 		sender = &schemas.Recipient{Role: schemas.Role_ROLE_SELLER, Id: verb.Withdraw.GetSeller()}
 	case *schemas.IssuanceRequest_Lapse: // the issuing bank keeps the time of its offers
-		sender = &schemas.Recipient{Role: schemas.Role_ROLE_ISSUING_BANK, Id: terms.GetIssuingBank()}
+		sender = issuingBank(terms)
 	default:
 		return nil
 	}

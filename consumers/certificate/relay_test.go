@@ -43,6 +43,12 @@ func TestRelay(t *testing.T) {
 		"offer contradicts": {conflict(), offer, nil, []string{
 			"refusals INVITATION conflict", "notices shop SELLER REFUSED conflict",
 		}},
+		"offer of other terms to the same invitation": {otherTerms(), offer, nil, []string{
+			"notices PAGABRRJ ISSUING_BANK ANSWER_REFUSED terms",
+		}},
+		"request twofold, of other terms": {otherTerms(), request(terms()), nil, []string{
+			"notices maria BUYER ANSWER_REFUSED conflict",
+		}},
 		"offer too old": {refused(schemas.Reason_REASON_STALE), offer, nil, []string{
 			"notices shop SELLER ANSWER_REFUSED stale",
 		}},
@@ -104,6 +110,13 @@ func TestRelay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// otherTerms is what an offer gets whose content is that of an offer that stands.
+func otherTerms() *schemas.Decision {
+	d := conflict()
+	d.Reason = schemas.Reason_REASON_TERMS
+	return d
 }
 
 func TestRelayHasNothingToTell(t *testing.T) {

@@ -86,7 +86,8 @@ func guarded(reason schemas.Reason) schemas.Reason {
 	return reason
 }
 
-// answerRefused tells the recipient that an answer was not taken. That refuses nothing else: what stands does.
+// answerRefused tells the recipient that an answer was not taken. That refuses nothing else: what stands
+// goes on standing.
 func answerRefused(
 	cause string, terms *schemas.Terms, recipient *schemas.Recipient, reason schemas.Reason,
 ) []pipeline.Out {
@@ -109,6 +110,10 @@ func seller(terms *schemas.Terms) *schemas.Recipient {
 
 func buyer(terms *schemas.Terms) *schemas.Recipient {
 	return &schemas.Recipient{Role: schemas.Role_ROLE_BUYER, Id: terms.GetBuyer()}
+}
+
+func issuingBank(terms *schemas.Terms) *schemas.Recipient {
+	return &schemas.Recipient{Role: schemas.Role_ROLE_ISSUING_BANK, Id: terms.GetIssuingBank()}
 }
 
 func receivingBank(terms *schemas.Terms) *schemas.Recipient {
