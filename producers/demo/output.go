@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // checkOutputs looks whether the files can be written, before anything is begun.
@@ -47,8 +48,8 @@ func toFile(path string, write func(io.Writer) error) (err error) {
 	if path == "" {
 		return write(io.Discard)
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the path is the user's own
+	if isDevice(path) {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) //nolint:gosec // the path is the user's own
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
@@ -73,4 +74,11 @@ func toFile(path string, write func(io.Writer) error) (err error) {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
+}
+
+// isDevice says whether the path must not be replaced by a file: it is a pipe or a terminal, or it stands for one
+// of the process's own, wherever that leads.
+func isDevice(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && (!info.Mode().IsRegular() || strings.HasPrefix(filepath.Clean(path), "/dev/"))
 }
