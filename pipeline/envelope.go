@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/aval-systems/aval/schemas"
 )
@@ -45,13 +44,4 @@ func CheckKey(in In, partitions int) error {
 		return fmt.Errorf("the record stands in partition %d; its key belongs to %d", in.Partition, p)
 	}
 	return nil
-}
-
-// UnreadableOf keeps a record that cannot be read, with its original bytes.
-func UnreadableOf(r Record, reason string) *schemas.Unreadable {
-	u := &schemas.Unreadable{Reason: strings.ToValidUTF8(reason, "\uFFFD"), Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		u.Headers = append(u.Headers, &schemas.OriginalHeader{Key: strings.ToValidUTF8(h.Key, "\uFFFD"), Value: h.Value})
-	}
-	return u
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/aval-systems/aval/schemas"
 )
@@ -214,23 +212,4 @@ func (r *reader) done(b *Batch, next state) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state[b.Partition] = next
-}
-
-// DeadLetter is the record of a dead letter: the original bytes, where they stand, and why nobody can read them.
-func DeadLetter(stage string, r Record, reason string) Record {
-	place := []string{r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10)}
-	letter := &schemas.DeadLetter{
-		Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, //nolint:gosec // a partition's number is small
-		Original: UnreadableOf(r, reason),
-	}
-	record, err := Encode(schemas.TopicDeadLetters, schemas.Message{
-		Attributes: schemas.Attributes{
-			ID: schemas.DeriveID("dead-letter", place...), Source: "/aval/" + stage, Time: time.Unix(0, 0).UTC(),
-		},
-		Body: letter,
-	})
-	if err != nil {
-		panic(fmt.Sprintf("a dead letter cannot be encoded: %v", err)) // it takes any bytes
-	}
-	return record
 }

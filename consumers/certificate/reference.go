@@ -3,7 +3,6 @@ package certificate
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -101,15 +100,8 @@ func bury(in pipeline.In, d *schemas.Decision, topic string, m schemas.Message, 
 	if err != nil {
 		panic(fmt.Sprintf("a command that was read cannot be written: %v", err))
 	}
-	partition, offset := strconv.Itoa(in.Partition), strconv.FormatInt(d.GetOffset(), 10)
-	return []pipeline.Out{{
-		Topic: schemas.TopicDeadLetters,
-		ID:    schemas.DeriveID("dead-letter", topic, partition, offset),
-		Body: &schemas.DeadLetter{
-			Topic: topic, Partition: int32(in.Partition), //nolint:gosec // a partition's number is small
-			Offset: d.GetOffset(), Original: pipeline.UnreadableOf(command, why.Error()),
-		},
-	}}
+	original := pipeline.UnreadableOf(command, why.Error())
+	return []pipeline.Out{pipeline.Letter(topic, in.Partition, d.GetOffset(), original)}
 }
 
 func buryMovement(in pipeline.In, entry *schemas.Entry, why error) []pipeline.Out {

@@ -7,7 +7,6 @@ package deadletter
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/schemas"
@@ -35,13 +34,5 @@ func letter(in pipeline.In, topic string, d *schemas.Decision, original *schemas
 	if d.GetOutcome() != schemas.Outcome_OUTCOME_UNREADABLE {
 		return nil
 	}
-	place := []string{topic, strconv.Itoa(in.Partition), strconv.FormatInt(d.GetOffset(), 10)}
-	return []pipeline.Out{{
-		Topic: schemas.TopicDeadLetters,
-		ID:    schemas.DeriveID("dead-letter", place...),
-		Body: &schemas.DeadLetter{
-			Topic: topic, Partition: int32(in.Partition), //nolint:gosec // a partition's number is small
-			Offset: d.GetOffset(), Original: original,
-		},
-	}}
+	return []pipeline.Out{pipeline.Letter(topic, in.Partition, d.GetOffset(), original)}
 }

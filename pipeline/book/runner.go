@@ -24,7 +24,8 @@ const (
 	// CommandsMax bounds the commands of one call of the script.
 	CommandsMax = 1000
 	// answerBytesMax is more than any one command's answer adds to the command in the journal: a few changes of
-	// account, hold and record, each of two identifiers, four numbers and two digests, and the envelope.
+	// account, hold and record, each of two identifiers, four numbers and two digests, and the envelope; or why
+	// nobody can read it, which is bounded.
 	answerBytesMax = 2 << 10
 )
 
@@ -266,7 +267,9 @@ func (r *Runner) item(p plan, d *schemas.Decision) (pipeline.Record, error) {
 		m.Body = r.Book.Item(p.in, d)
 	}
 	record, err := pipeline.Encode(r.Book.Journal(), m)
-	record.Key = p.record.Key // the shard is the partition; the key is for those who look
+	if err == nil && p.unreadable == "" {
+		record.Key = []byte(schemas.KeyOf(p.in.Body)) // the shard is the partition; the key is for those who look
+	}
 	return record, err
 }
 
