@@ -85,7 +85,7 @@ func (c *Client) Publish(ctx context.Context, records []pipeline.Record) error {
 // routed is a record with its place.
 type routed struct {
 	line   *line
-	record pipeline.Record
+	record *pipeline.Record
 	size   int
 }
 
@@ -94,7 +94,8 @@ func (p *producer) route(ctx context.Context, records []pipeline.Record) ([]rout
 	type topic struct{ partitions, limit int }
 	topics := map[string]topic{}
 	out := make([]routed, len(records))
-	for i, r := range records {
+	for i := range records {
+		r := &records[i]
 		t, ok := topics[r.Topic]
 		if !ok {
 			var err error
@@ -106,17 +107,18 @@ func (p *producer) route(ctx context.Context, records []pipeline.Record) ([]rout
 			}
 			topics[r.Topic] = t
 		}
-		if r.Partition < 0 {
-			r.Partition = schemas.PartitionOf(r.Key, t.partitions)
+		partition := r.Partition
+		if partition < 0 {
+			partition = schemas.PartitionOf(r.Key, t.partitions)
 		}
-		if r.Partition >= t.partitions {
-			return nil, fmt.Errorf("partition %d of %s: it has %d", r.Partition, r.Topic, t.partitions)
+		if partition >= t.partitions {
+			return nil, fmt.Errorf("partition %d of %s: it has %d", partition, r.Topic, t.partitions)
 		}
-		size := recordBytes(0, &r)
+		size := recordBytes(0, r)
 		if size+headerBytes > t.limit {
 			return nil, &SizeError{Topic: r.Topic, Size: size + headerBytes, Limit: t.limit}
 		}
-		out[i] = routed{line: p.line(r.Topic, r.Partition, t.limit), record: r, size: size + recordSlack}
+		out[i] = routed{line: p.line(r.Topic, partition, t.limit), record: r, size: size + recordSlack}
 	}
 	return out, nil
 }
@@ -152,7 +154,7 @@ func (p *producer) enqueue(ctx context.Context, records []routed, to *call) erro
 		p.mu.Lock()
 		var lines []*line
 		for _, r := range records[:n] {
-			r.line.waiting = append(r.line.waiting, item{record: r.record, call: to, size: r.size})
+			r.line.waiting = append(r.line.waiting, item{record: *r.record, call: to, size: r.size})
 			if !r.line.busy {
 				r.line.busy = true
 				lines = append(lines, r.line)
