@@ -320,10 +320,10 @@ local function stands(c, s)
   return nil
 end
 
--- decide answers the command, and remembers what was done and what was refused; not what came untimely, which
--- may come again in time.
+-- decide answers the command, and remembers what was done and what was refused; not what came too late, which
+-- stays too late.
 function book.decide(c, s)
-  local word = stands(c, s) or s.untimely(c[TIME])
+  local word = stands(c, s) or s.untimely(c)
   if word then
     return word
   end

@@ -60,6 +60,7 @@ func (m *model) decide(o order, digest, holder string) string {
 	if c := m.clock; c.ticked && o.at < c.now-c.retention {
 		return "refused stale"
 	} else if c.ticked && o.at > c.now+c.retention {
+		m.seen[c.current][o.id] = digest + " early"
 		return "refused early"
 	}
 	draft := m.draft(o, digest, holder)
@@ -112,6 +113,8 @@ func (m *model) tick(o order) string {
 		return "done"
 	case o.at <= c.now:
 		return "refused stale"
+	case o.at > c.now+c.retention:
+		return "refused early"
 	case o.keep != c.retention:
 		return "conflict"
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/aval-systems/aval/consumers/preissue"
 	"github.com/aval-systems/aval/pipeline"
@@ -21,6 +22,7 @@ type ask struct {
 	by         string // the buyer or seller who sends it; the terms' own where it is left out
 	account    string // the issuing account; one of the issuing bank where it is left out
 	at         int64  // the request's own time, ms
+	due        int64  // until when the buyer may request, ms, or never
 	keep       int64  // of a tick: the retention, ms
 }
 
@@ -28,6 +30,7 @@ const (
 	buyer, seller = "buyer", "seller"
 	issuing       = "AVALBRSP/0001"
 	receiving     = "AVALJPJT/0002"
+	never         = -1
 )
 
 func terms(invitation string) *schemas.Terms {
@@ -54,6 +57,9 @@ func or(text, usual string) string {
 
 func (a ask) request() *schemas.IssuanceRequest {
 	r := &schemas.IssuanceRequest{Terms: terms(or(a.invitation, "i1"))}
+	if a.due != never {
+		r.Terms.Deadlines = &schemas.Deadlines{AcceptBy: timestamppb.New(time.UnixMilli(a.due))}
+	}
 	if a.change != nil {
 		a.change(r.GetTerms())
 	}

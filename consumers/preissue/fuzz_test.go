@@ -24,6 +24,8 @@ func FuzzPlan(f *testing.F) {
 		{verb: "decline"},
 		{verb: "withdraw"},
 		{verb: "lapse"},
+		{verb: "lapse", due: 5},
+		{verb: "lapse", due: never},
 		{verb: "tick", keep: 5},
 	}
 	for _, a := range asks {
@@ -36,8 +38,8 @@ func FuzzPlan(f *testing.F) {
 	safe := []*regexp.Regexp{
 		regexp.MustCompile(`^(offer|request|decline|withdraw|lapse|tick)$`), regexp.MustCompile(`^i$`),
 		regexp.MustCompile(`^1$`), regexp.MustCompile(`^([0-9a-f]{32})?$`),
-		regexp.MustCompile(`^[0-9A-Za-z._:-]{1,64}$`), regexp.MustCompile(`^[0-9a-f]{32}$`),
-		regexp.MustCompile(`^(buyer|seller|account-prefilled|account-bank)?$`),
+		regexp.MustCompile(`^[0-9A-Za-z._:-]{1,64}$`), regexp.MustCompile(`^[0-9a-f]{48}$`),
+		regexp.MustCompile(`^(buyer|seller|account-prefilled|account-bank|early)?$`),
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := &schemas.IssuanceRequest{}

@@ -22,7 +22,10 @@ func TestBookIsItsModel(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				m := &machine{
-					model: &model{open: map[string]string{}, decided: [2]map[string]decision{{}, {}}},
+					model: &model{
+						open: map[string]string{}, decided: [2]map[string]decision{{}, {}},
+						seen: [2]map[string]string{{}, {}},
+					},
 					shard: booktest.New(t, preissue.Book{}, server.Address),
 				}
 				for range rapid.IntRange(1, 6).Draw(t, "batches") {
@@ -92,11 +95,16 @@ func (m *machine) ask(t *rapid.T) ask {
 		at:         max(m.model.now, 100) + rapid.Int64Range(0, 8).Draw(t, "time"),
 		keep:       10,
 	}
+	a.due = map[string]int64{"i2": 105, "i3": never}[a.invitation]
 	if strange() {
 		a.at = max(m.model.now, 100) + rapid.Int64Range(-30, 30).Draw(t, "far")
 	}
 	if strange() {
-		a.change = func(t *schemas.Terms) { t.Amount.MinorUnits++ }
+		a.change = rapid.SampledFrom([]func(*schemas.Terms){
+			func(t *schemas.Terms) { t.Amount.MinorUnits++ },
+			func(t *schemas.Terms) { t.ContentDigest[0]++ },
+			func(t *schemas.Terms) { t.ContentDigest[7]++ },
+		}).Draw(t, "change")
 	}
 	if strange() {
 		a.by = "mallory"
@@ -112,8 +120,9 @@ func (m *machine) ask(t *rapid.T) ask {
 
 // model is the pre-issues book in plain Go.
 type model struct {
-	open    map[string]string // invitation: digest of the terms
+	open    map[string]string // invitation: what stands for the terms
 	decided [2]map[string]decision
+	seen    [2]map[string]string // identifier: digest, and why it was refused
 
 	now, keep, rotation int64 // now is zero before the first tick
 	turned              bool
@@ -128,6 +137,24 @@ func (m *model) decide(a ask, said []string) string {
 		return m.tick(a)
 	}
 	digest, terms := said[0], said[2]
+	for _, half := range []int{m.current, 1 - m.current} {
+		if row, ok := m.seen[half][a.id]; ok {
+			if before, why, _ := strings.Cut(row, " "); before == digest {
+				return "repeat " + why
+			}
+			return "conflict"
+		}
+	}
+	return m.answer(a, digest, terms)
+}
+
+func (m *model) remember(a ask, digest, why string) string {
+	m.seen[m.current][a.id] = digest + " " + why
+	return "refused " + why
+}
+
+// answer is that to an ask whose identifier says nothing yet.
+func (m *model) answer(a ask, digest, terms string) string {
 	offered, open := m.open[a.invitation]
 	d, decided := m.decided[m.current][a.invitation]
 	if !decided {
@@ -140,6 +167,8 @@ func (m *model) decide(a ask, said []string) string {
 	switch {
 	case a.verb == "offer" && known && offered == terms:
 		return "repeat"
+	case a.verb == "offer" && known && offered[32:] == terms[32:]:
+		return "conflict terms"
 	case a.verb == "offer" && known:
 		return "conflict"
 	case known && offered != terms:
@@ -155,12 +184,12 @@ func (m *model) decide(a ask, said []string) string {
 	case m.now > 0 && a.at < m.now-m.keep:
 		return "refused stale"
 	case m.now > 0 && a.at > m.now+m.keep:
-		return "refused early"
+		return m.remember(a, digest, "early")
 	case a.verb == "offer":
 		m.open[a.invitation] = terms
 		return "done"
 	case !open:
-		return "refused pre-issue-unknown"
+		return m.remember(a, digest, "pre-issue-unknown")
 	}
 	delete(m.open, a.invitation)
 	m.decided[m.current][a.invitation] = decision{a.verb, terms, a.id, digest}
@@ -176,6 +205,8 @@ func (m *model) fault(a ask) string {
 		return "buyer"
 	case a.verb == "request" && a.account == receiving:
 		return "account-bank"
+	case a.verb == "lapse" && (a.due == never || a.at < a.due):
+		return "early"
 	}
 	return ""
 }
@@ -187,6 +218,8 @@ func (m *model) tick(a ask) string {
 		return "done"
 	case a.at <= m.now:
 		return "refused stale"
+	case a.at > m.now+m.keep:
+		return "refused early"
 	case a.keep != m.keep:
 		return "conflict"
 	}
@@ -194,13 +227,14 @@ func (m *model) tick(a ask) string {
 	if m.now-m.rotation >= 2*m.keep {
 		m.rotation, m.turned, m.current = m.now, true, 1-m.current
 		m.decided[m.current] = map[string]decision{}
+		m.seen[m.current] = map[string]string{}
 	}
 	return "done"
 }
 
 func (m *model) tables() map[string]map[string]string {
 	t := map[string]map[string]string{
-		"clock": {}, "seen0": {}, "seen1": {}, preissue.TableOpen: m.open,
+		"clock": {}, "seen0": m.seen[0], "seen1": m.seen[1], preissue.TableOpen: m.open,
 		preissue.TableDecided + "0": {}, preissue.TableDecided + "1": {},
 	}
 	if m.now > 0 {

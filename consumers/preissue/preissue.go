@@ -37,11 +37,13 @@ var script string
 
 // Tables of the book, besides the protocol's. Each is a HASH of one row a field.
 const (
-	// TableOpen holds, under the invitation's id, the digest of the terms that were offered and that nobody
-	// has decided on: 32 hexadecimal digits. A row stays until then, however long that takes.
+	// TableOpen holds, under the invitation's id, TERMS: what stands for the terms that were offered and that
+	// nobody has decided on. 48 hexadecimal digits, of which the first 32 are the digest of the terms, and the
+	// last 16 the beginning of the digest of the invitation's content. A row stays until then, however long
+	// that takes.
 	TableOpen = "open"
 	// TableDecided holds, under the invitation's id, the decision: VERB TERMS COMMAND DIGEST, that is what
-	// was decided (request, decline, withdraw or lapse), the digest of the terms, and the identifier and
+	// was decided (request, decline, withdraw or lapse), the terms as in TableOpen, and the identifier and
 	// the digest of the command. It rotates: the rows stand in decided0 and decided1 and are forgotten as
 	// identifiers are.
 	TableDecided = "decided"
@@ -94,9 +96,9 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 	if verb == "" {
 		return nil, fmt.Errorf("verb is %T, which the book does not know", r.GetVerb())
 	}
-	terms := hex.EncodeToString(schemas.TermsDigest(r.GetTerms()))
+	terms := termsField(r.GetTerms())
 	var fault string
-	if why := faultOf(r); why != schemas.Reason_REASON_UNSPECIFIED {
+	if why := faultOf(r, in.Time); why != schemas.Reason_REASON_UNSPECIFIED {
 		fault = why.Word()
 	}
 	return []string{
@@ -124,8 +126,17 @@ func answer(r *schemas.IssuanceRequest) (verb string, said []string) {
 	return "", nil
 }
 
-// faultOf says in what the request contradicts the terms that it carries.
-func faultOf(r *schemas.IssuanceRequest) schemas.Reason {
+// termsField stands for the terms in the book, which compares terms and does not know them: equal where they
+// are the same, and at its end, contentDigits long, where only the invitation's content is. See TableOpen.
+func termsField(t *schemas.Terms) string {
+	content := hex.EncodeToString(t.GetContentDigest())
+	return hex.EncodeToString(schemas.TermsDigest(t)) + content[:contentDigits]
+}
+
+const contentDigits = 16 // preissue.lua counts them too
+
+// faultOf says in what the request, whose own time is at, contradicts the terms that it carries.
+func faultOf(r *schemas.IssuanceRequest, at time.Time) schemas.Reason {
 	terms := r.GetTerms()
 	switch v := r.GetVerb().(type) {
 	case *schemas.IssuanceRequest_Request:
@@ -146,6 +157,11 @@ func faultOf(r *schemas.IssuanceRequest) schemas.Reason {
 	case *schemas.IssuanceRequest_Withdraw:
 		if v.Withdraw.GetSeller() != terms.GetSeller() {
 			return schemas.Reason_REASON_SELLER
+		}
+	case *schemas.IssuanceRequest_Lapse: // without a deadline it never passes
+		by := terms.GetDeadlines().GetAcceptBy()
+		if by == nil || by.AsTime().After(at) {
+			return schemas.Reason_REASON_EARLY
 		}
 	}
 	return schemas.Reason_REASON_UNSPECIFIED

@@ -1,9 +1,9 @@
 -- The pre-issues book: the first decision on each pre-issue of its shard wins, and everyone else is told it.
 --
--- A command has the fields VERB to FAULT below; TERMS is the digest of the terms that the sender saw, FAULT
--- why its own content is refused, empty where it is not. What the rows of the tables hold stands in
--- preissue.go. The answer is a word, and of a refusal its reason: done | refused already-declined | repeat
--- | conflict.
+-- A command has the fields VERB to FAULT below; TERMS stands for the terms that the sender saw, FAULT is why its
+-- own content is refused, empty where it is not. What TERMS and the rows of the tables hold stands in
+-- preissue.go. The answer is a word, and sometimes a reason: done | refused already-declined | repeat
+-- | repeat early | conflict | conflict terms.
 
 local book = { tables = { 'open' }, rotating = { 'decided' }, width = 7 }
 
@@ -25,6 +25,11 @@ function book.wants(c, want)
   want('decided', c[INVITATION])
 end
 
+-- content is the part of the terms that stands for the invitation's own content.
+local function content(terms)
+  return string.sub(terms, -16)
+end
+
 -- pre_issue returns what is known of the invitation's pre-issue, or nil.
 local function pre_issue(s, id)
   local row = s.get('decided', id)
@@ -36,13 +41,17 @@ local function pre_issue(s, id)
   return terms and { terms = terms }
 end
 
--- offer makes the pre-issue: one for each invitation, whoever offers and however often.
-local function offer(c, s)
-  local known = pre_issue(s, c[INVITATION])
+-- offer makes the pre-issue: one for each invitation, whoever offers and however often. The same invitation may
+-- be offered again with other terms, when its bank's have changed meanwhile: that is another conflict than that
+-- of two invitations with one identifier.
+local function offer(c, s, known)
   if known then
-    return known.terms == c[TERMS] and 'repeat' or 'conflict'
+    if known.terms == c[TERMS] then
+      return 'repeat'
+    end
+    return content(known.terms) == content(c[TERMS]) and 'conflict terms' or 'conflict'
   end
-  local why = s.untimely(c[TIME])
+  local why = s.untimely(c)
   if why then
     return why
   end
@@ -50,13 +59,19 @@ local function offer(c, s)
   return 'done'
 end
 
+-- decide answers the command. What an answer rests on and time would change is remembered under the command's
+-- identifier: that it came early, and that there was no pre-issue.
 function book.decide(c, s)
-  if c[VERB] == 'offer' then
-    return offer(c, s)
+  local word = s.seen(c[ID], c[DIGEST])
+  if word then
+    return word
   end
   local known = pre_issue(s, c[INVITATION])
+  if c[VERB] == 'offer' then
+    return offer(c, s, known)
+  end
   if not known then -- or no longer: then the command is stale
-    return s.untimely(c[TIME]) or 'refused pre-issue-unknown'
+    return s.untimely(c) or s.remember(c[ID], c[DIGEST], 'refused pre-issue-unknown')
   end
   if known.terms ~= c[TERMS] then
     return 'refused terms'
@@ -70,9 +85,9 @@ function book.decide(c, s)
     end
     return known.digest == c[DIGEST] and 'repeat' or 'conflict'
   end
-  local why = s.untimely(c[TIME])
-  if why then
-    return why
+  word = s.untimely(c)
+  if word then
+    return word
   end
   s.del('open', c[INVITATION])
   s.set('decided', c[INVITATION], table.concat({ c[VERB], c[TERMS], c[ID], c[DIGEST] }, ' '))

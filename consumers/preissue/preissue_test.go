@@ -68,6 +68,7 @@ func TestAnswers(t *testing.T) {
 	dearer := func(t *schemas.Terms) { t.Amount.MinorUnits++ }
 	const prefilled = "refused account-prefilled"
 	later := func(t *schemas.Terms) { t.DirectoryVersion++ }
+	another := func(t *schemas.Terms) { t.ContentDigest[0]++ } // another invitation under the same identifier
 	tests := map[string][]answered{
 		"what was not offered cannot be answered": {
 			{ask{verb: "request", id: "r"}, "refused pre-issue-unknown"},
@@ -75,18 +76,27 @@ func TestAnswers(t *testing.T) {
 			{ask{verb: "withdraw", id: "w"}, "refused pre-issue-unknown"},
 			{ask{verb: "lapse", id: "l"}, "refused pre-issue-unknown"},
 			{ask{verb: "offer", id: "o"}, "done"},
-			{ask{verb: "request", id: "r"}, "done"},
+			{ask{verb: "request", id: "r"}, "repeat pre-issue-unknown"}, // so it was told, and so it stays
+			{ask{verb: "lapse", id: "l"}, "repeat pre-issue-unknown"},
+			{ask{verb: "decline", id: "r"}, "conflict"},
+			{ask{verb: "offer", id: "r"}, "conflict"},
+			{ask{verb: "request", id: "r", account: "AVALBRSP/77"}, "conflict"},
+			{ask{verb: "request", id: "r2"}, "done"},
+			{ask{verb: "request", id: "r"}, "repeat pre-issue-unknown"},
 		},
 		"an invitation is offered once": {
 			{ask{verb: "offer", id: "o"}, "done"},
 			{ask{verb: "offer", id: "o"}, "repeat"},
 			{ask{verb: "offer", id: "o2"}, "repeat"},
-			{ask{verb: "offer", id: "o", change: dearer}, "conflict"},
-			{ask{verb: "offer", id: "o", change: later}, "conflict"},
+			{ask{verb: "offer", id: "o", change: another}, "conflict"},
+			{ask{verb: "offer", id: "o", change: dearer}, "conflict terms"},
+			{ask{verb: "offer", id: "o", change: later}, "conflict terms"}, // the same content, resolved anew
+			{ask{verb: "offer", id: "o2", change: later}, "conflict terms"},
 			{ask{verb: "offer", id: "o", invitation: "i2"}, "done"},
 			{ask{verb: "decline", id: "d"}, "done"},
 			{ask{verb: "offer", id: "o"}, "repeat"},
-			{ask{verb: "offer", id: "o", change: dearer}, "conflict"},
+			{ask{verb: "offer", id: "o", change: another}, "conflict"},
+			{ask{verb: "offer", id: "o", change: later}, "conflict terms"},
 			{ask{verb: "request", id: "r", invitation: "i2"}, "done"},
 		},
 		"nobody is held to other terms, and they decide nothing": {
@@ -134,13 +144,14 @@ func TestAnswers(t *testing.T) {
 			{ask{verb: "offer", id: "o2", invitation: "i2", at: 99_000}, "done"},
 			{ask{verb: "tick", id: "t1", at: 100_000, keep: 1000}, "done"},
 			{ask{verb: "tick", id: "t1", at: 100_000, keep: 1000}, "refused stale"},
-			{ask{verb: "request", id: "r", at: 101_001}, "refused early"},
 			{ask{verb: "request", id: "r", at: 98_999}, "refused stale"},
 			{ask{verb: "request", id: "r", at: 100_000}, "done"},
+			{ask{verb: "tick", id: "t2", at: 101_000, keep: 1000}, "done"},
 			{ask{verb: "tick", id: "t2", at: 102_000, keep: 1000}, "done"},
 			{ask{verb: "request", id: "r", at: 100_000}, "repeat"},
 			{ask{verb: "offer", id: "o", at: 99_000}, "repeat"},
 			{ask{verb: "request", id: "r", at: 100_000, by: "mallory"}, "refused buyer"},
+			{ask{verb: "tick", id: "t3", at: 103_000, keep: 1000}, "done"},
 			{ask{verb: "tick", id: "t3", at: 103_999, keep: 1000}, "done"},
 			{ask{verb: "request", id: "r", at: 100_000}, "repeat"},
 			{ask{verb: "tick", id: "t4", at: 104_000, keep: 1000}, "done"},
@@ -151,6 +162,44 @@ func TestAnswers(t *testing.T) {
 			{ask{verb: "offer", id: "o2", invitation: "i2", at: 99_000}, "repeat"}, // nobody has answered
 			{ask{verb: "lapse", id: "l", invitation: "i2", at: 104_000}, "done"},
 			{ask{verb: "request", id: "r2", invitation: "i2", at: 104_000}, "refused already-lapsed"},
+		},
+		"what was early stays refused, under its identifier alone": {
+			{ask{verb: "tick", id: "t1", at: 100_000, keep: 1000}, "done"},
+			{ask{verb: "offer", id: "o", at: 101_001}, "refused early"},
+			{ask{verb: "offer", id: "o2", at: 101_000}, "done"},
+			{ask{verb: "request", id: "r", at: 101_001}, "refused early"},
+			{ask{verb: "request", id: "u", invitation: "i2", at: 101_001}, "refused early"},
+			{ask{verb: "request", id: "r", at: 101_001}, "repeat early"},
+			{ask{verb: "request", id: "r", at: 101_001, account: "AVALBRSP/77"}, "conflict"},
+			{ask{verb: "decline", id: "r", at: 100_000}, "conflict"},
+			{ask{verb: "tick", id: "t2", at: 100_500, keep: 1000}, "done"},
+			{ask{verb: "request", id: "r", at: 101_001}, "repeat early"}, // it would be in time now
+			{ask{verb: "request", id: "r", at: 100_500}, "repeat early"},
+			{ask{verb: "request", id: "u", invitation: "i2", at: 101_001}, "repeat early"},
+			{ask{verb: "offer", id: "o", at: 101_001}, "repeat early"},
+			{ask{verb: "request", id: "r2", at: 101_001}, "done"},
+			{ask{verb: "request", id: "r", at: 101_001}, "repeat early"},
+		},
+		"one wild clock does not make everything stale": {
+			{ask{verb: "tick", id: "t1", at: 100_000, keep: 1000}, "done"}, // the first may say any time
+			{ask{verb: "tick", id: "t2", at: 101_001, keep: 1000}, "refused early"},
+			{ask{verb: "tick", id: "t2", at: 9e12, keep: 9e12}, "refused early"}, // by the retention that stands
+			{ask{verb: "offer", id: "o", at: 99_000}, "done"},
+			{ask{verb: "tick", id: "t3", at: 101_000, keep: 1000}, "done"},
+			{ask{verb: "tick", id: "t2", at: 101_001, keep: 1000}, "done"}, // it was not remembered
+			{ask{verb: "request", id: "r", at: 100_001}, "done"},
+		},
+		"a lapse before its deadline decides nothing": {
+			{ask{verb: "offer", id: "o", due: 1000}, "done"},
+			{ask{verb: "lapse", id: "l", due: 1000, at: 999}, "refused early"},
+			{ask{verb: "lapse", id: "l", due: 1000, at: 999}, "refused early"},
+			{ask{verb: "lapse", id: "l", due: 900, at: 999}, "refused terms"}, // nobody offered that
+			{ask{verb: "lapse", id: "l", due: 1000, at: 1000}, "done"},
+			{ask{verb: "lapse", id: "l2", due: 1000, at: 999}, "refused early"},
+			{ask{verb: "request", id: "r", due: 1000}, "refused already-lapsed"},
+			{ask{verb: "offer", id: "o2", invitation: "i2", due: never}, "done"},
+			{ask{verb: "lapse", id: "l3", invitation: "i2", due: never, at: 9e12}, "refused early"},
+			{ask{verb: "request", id: "r2", invitation: "i2", due: never}, "done"},
 		},
 	}
 	for name, asks := range tests {

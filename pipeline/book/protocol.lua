@@ -173,19 +173,22 @@ function s.remember(id, digest, word)
   return word
 end
 
--- untimely(time): nil, or why a command of that time (ms) is refused: what its identifier stood for may be
--- forgotten (stale), or would be before its own time has come (early).
-function s.untimely(time)
+-- untimely(c): nil, or why the command c is refused: what its identifier stood for may be forgotten (stale), or
+-- would be before its own time has come (early). Stale stays true and needs no memory. Early would not: so it is
+-- remembered under the command's identifier, and who was told it is not contradicted when the same comes again
+-- in time; as every refusal is, for two retentions at least: what is sent once more after that is decided anew.
+-- A book asks seen() before.
+function s.untimely(c)
   local now, retention = get('clock', 'time'), get('clock', 'retention')
   if not now then
     return nil
   end
-  local t = tonumber(time)
+  local t = tonumber(c[3])
   if t < tonumber(now) - tonumber(retention) then
     return 'refused stale'
   end
   if t > tonumber(now) + tonumber(retention) then
-    return 'refused early'
+    return s.remember(c[2], c[4], 'refused early')
   end
   return nil
 end
@@ -193,12 +196,20 @@ end
 -- tick(time, retention): log time becomes time (ms). Every two retentions the older half of what is remembered
 -- is forgotten: then it was decided more than two retentions ago, by a command that lay at most one ahead, so
 -- that a repeat is refused as stale. The retention is that of the first tick.
+--
+-- Log time never goes back, and what lies more than a retention behind it is stale for ever: so no tick takes it
+-- further than one retention at once, or one wild clock would end the shard. Such a tick is refused as early,
+-- and not remembered: it may come again when log time has come near. A timer that finds the shard a long time
+-- idle steps through it, a retention at most with each tick. The first tick of a shard may say any time.
 function s.tick(time, retention)
-  local now = get('clock', 'time')
+  local now, kept = get('clock', 'time'), get('clock', 'retention')
   if now and tonumber(time) <= tonumber(now) then
     return 'refused stale'
   end
-  if now and retention ~= get('clock', 'retention') then
+  if now and tonumber(time) > tonumber(now) + tonumber(kept) then
+    return 'refused early'
+  end
+  if now and retention ~= kept then
     return 'conflict'
   end
   s.set('clock', 'time', time)

@@ -28,7 +28,7 @@ func (b toy) Lua() string {
 local book = { tables = { 'sums' }, rotating = {}, width = 6 }
 function book.wants(c, want) want('sums', c[5]) end
 function book.decide(c, s)
-  local word = s.seen(c[2], c[4]) or s.untimely(c[3])
+  local word = s.seen(c[2], c[4]) or s.untimely(c)
   if word then return word end
   local sum = tonumber(s.get('sums', c[5]) or '0') + tonumber(c[6])
   if sum > %d then return s.remember(c[2], c[4], 'refused insufficient') end
