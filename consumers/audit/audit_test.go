@@ -211,6 +211,21 @@ func TestEveryInvariantBites(t *testing.T) {
 				delete(tables["open"], opened().id())
 			}
 		}},
+		"an open pre-issue has the terms of another content in Redis": {want: "I-16", after: func(w *world) {
+			for _, tables := range w.tables["pre-issues"] {
+				if row, ok := tables["open"][opened().id()]; ok {
+					tables["open"][opened().id()] = row[:32] + termsRow(issued())[32:]
+				}
+			}
+		}},
+		"a decided pre-issue has the terms of another content in Redis": {want: "I-16", after: func(w *world) {
+			for _, tables := range w.tables["pre-issues"] {
+				if row, ok := tables["decided0"][declined().id()]; ok {
+					tables["decided0"][declined().id()] = strings.Replace(row,
+						termsRow(declined()), termsRow(declined())[:32]+termsRow(issued())[32:], 1)
+				}
+			}
+		}},
 		"Redis has another history": {want: "I-16", after: func(w *world) {
 			w.digest["accounts"][buyerShard] = strings.Repeat("0", 40)
 		}},
@@ -246,7 +261,7 @@ func TestEveryInvariantBites(t *testing.T) {
 		"a decided pre-issue is open again in Redis": {want: "I-22", after: func(w *world) {
 			for _, tables := range w.tables["pre-issues"] {
 				if _, ok := tables["decided0"][declined().id()]; ok {
-					tables["open"][declined().id()] = termsDigest(declined())
+					tables["open"][declined().id()] = termsRow(declined())
 				}
 			}
 		}},

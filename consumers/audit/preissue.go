@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,7 +72,7 @@ func (p *preIssues) apply(r *schemas.IssuanceRequest, terms *schemas.Terms) map[
 		}
 		known = &preIssue{shard: p.number, where: p.where, content: contentOfTerms(terms), offered: digest}
 		p.own[id], p.facts.preIssues[id] = known, known
-		return map[string]string{tableOpen + " " + id: hex.EncodeToString([]byte(digest))}
+		return map[string]string{tableOpen + " " + id: termsRow(digest, known.content)}
 	}
 	switch {
 	case known == nil:
@@ -88,7 +87,7 @@ func (p *preIssues) apply(r *schemas.IssuanceRequest, terms *schemas.Terms) map[
 	known.verb, known.terms, known.account = verb, digest, r.GetRequest().GetAccount()
 	return map[string]string{
 		tableOpen + " " + id:    "",
-		tableDecided + " " + id: verb + " " + hex.EncodeToString([]byte(digest)),
+		tableDecided + " " + id: verb + " " + termsRow(digest, contentOfTerms(terms)),
 	}
 }
 
@@ -149,7 +148,7 @@ func (p *preIssues) compare(tables map[string]map[string]string) map[string]Acco
 			p.wrong("I-16", "invitation %s is open, and nobody has offered", id)
 		case known.verb != "":
 			p.wrong("I-22", "invitation %s is open again, after a %s", id, known.verb)
-		case open[id] != hex.EncodeToString([]byte(known.offered)):
+		case open[id] != termsRow(known.offered, known.content):
 			p.wrong("I-16", "invitation %s is open with other terms than were offered", id)
 		}
 	}
@@ -163,7 +162,7 @@ func (p *preIssues) compare(tables map[string]map[string]string) map[string]Acco
 		for _, id := range slices.Sorted(maps.Keys(tables[table])) {
 			known := p.own[id]
 			row := tables[table][id]
-			if known == nil || decisionOf(row) != known.verb+" "+hex.EncodeToString([]byte(known.terms)) {
+			if known == nil || decisionOf(row) != known.verb+" "+termsRow(known.terms, known.content) {
 				p.wrong("I-16", "invitation %s is %s; the journal means something else", id, row)
 			}
 		}

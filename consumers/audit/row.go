@@ -13,9 +13,15 @@ import (
 const (
 	tableAccounts = "accounts" // KIND CURRENCY STATUS and three amounts, then digests
 	tableHolds    = "holds"    // ACCOUNT AMOUNT CAPTURED RELEASED, then a digest
-	tableOpen     = "open"     // the digest of the terms
+	tableOpen     = "open"     // TERMS: see termsRow
 	tableDecided  = "decided"  // VERB TERMS COMMAND DIGEST; it rotates
 )
+
+// termsRow is what stands for terms in the rows of pre-issues: their digest, and the beginning of that of the
+// invitation's content.
+func termsRow(digest string, c content) string {
+	return fmt.Sprintf("%x%x", digest, c.digest[:min(8, len(c.digest))])
+}
 
 // Kinds of accounts, as rows name them.
 const (

@@ -95,14 +95,14 @@ func (w *world) offer(id string, d *deal) {
 		Terms: d.terms,
 		Verb:  &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}},
 	},
-		schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id(), Value: termsDigest(d)})
+		schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id(), Value: termsRow(d)})
 }
 
 // answer decides the pre-issue.
 func (w *world) answerDeal(id string, d *deal, verb string, command *schemas.IssuanceRequest) {
 	w.t.Helper()
 	w.decide(id, command, schemas.Outcome_OUTCOME_DONE, 0, &schemas.Change{Table: "open", Field: d.id()},
-		&schemas.Change{Table: "decided0", Field: d.id(), Value: verb + " " + termsDigest(d) + " " + id +
+		&schemas.Change{Table: "decided0", Field: d.id(), Value: verb + " " + termsRow(d) + " " + id +
 			" " + digest(id)})
 }
 
@@ -140,7 +140,10 @@ func (w *world) issue(d *deal) {
 	w.certify(d)
 }
 
-func termsDigest(d *deal) string { return hex.EncodeToString(schemas.TermsDigest(d.terms)) }
+// termsRow is what stands for the deal's terms in the rows of pre-issues.
+func termsRow(d *deal) string {
+	return hex.EncodeToString(schemas.TermsDigest(d.terms)) + hex.EncodeToString(d.terms.GetContentDigest())[:16]
+}
 
 // Deals of the scenario.
 func issued() *deal   { return newDeal("issued", buyers, schemas.Funding_FUNDING_DEPOSIT, 300) }
