@@ -18,8 +18,11 @@ const (
 	heartbeatInterval = 500 * time.Millisecond // a rebalance is noticed at a heartbeat
 	rebalanceTimeout  = 10 * time.Second
 	joinBackoff       = 250 * time.Millisecond
-	leaveTimeout      = 3 * time.Second // then the connections are cut
-	finalCommit       = 2 * time.Second
+	groupTimeout      = 7 * time.Second // with the above, more than a broker waits for a member that is gone
+	// leaveTimeout is when the connections are cut. It is long: a member that is cut off in the middle of its
+	// first join stays in the group, under a name that only the broker knows, and holds up all the others.
+	leaveTimeout = groupTimeout + rebalanceTimeout
+	finalCommit  = 2 * time.Second
 )
 
 // subscription is a member of a group for one topic. Its shards outlive the group's generations: a partition
@@ -117,7 +120,7 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 		GroupBalancers:    []kafkago.GroupBalancer{balancer{held: s.held}},
 		HeartbeatInterval: min(heartbeatInterval, s.c.config.SessionTimeout/3),
 		SessionTimeout:    s.c.config.SessionTimeout,
-		RebalanceTimeout:  rebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: requestTimeout / 2,
+		RebalanceTimeout:  rebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: groupTimeout,
 	})
 	if err != nil { // it is this package's own configuration
 		s.log.ErrorContext(s.ctx, "a group cannot be joined", "error", err)
