@@ -99,7 +99,7 @@ func (f *demoFlags) check() error {
 	case f.output != "table" && f.output != "json":
 		return usage("--output %q, must be table or json", f.output)
 	}
-	return nil
+	return f.serverFlags.check()
 }
 
 func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {

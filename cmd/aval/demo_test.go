@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aval-systems/aval/pipeline/kafka"
 	"github.com/aval-systems/aval/producers/sample"
 	"github.com/aval-systems/aval/schemas"
 )
@@ -142,20 +141,20 @@ func twice(t *testing.T, j job, at place) {
 	t.Helper()
 	first := j.judge(t, start(t, j.args(at.flags...)...))
 	var before books
-	at.look(t, func(log *kafka.Client) { before = readBooks(t, log) })
+	at.look(t, func(log *client) { before = readBooks(t, log) })
 	if before.items() < bytes.Count(first.certificates, []byte("\n")) {
 		t.Fatalf("the journals hold %d items, fewer than there are certificates", before.items())
 	}
 	again := j.judge(t, start(t, j.args(at.flags...)...))
 	same(t, first, again)
-	at.look(t, func(log *kafka.Client) {
+	at.look(t, func(log *client) {
 		before.gainedNothing(t, readBooks(t, log))
 		checkTold(t, log, again)
 	})
 }
 
 // checkTold compares what was told to everybody, on the topics, with what the report says, and with itself.
-func checkTold(t *testing.T, log *kafka.Client, e evidence) {
+func checkTold(t *testing.T, log *client, e evidence) {
 	t.Helper()
 	issued := map[string]string{} // of an invitation: the JWS
 	for _, m := range messages[*schemas.Certificate](t, log, schemas.TopicCertificates) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aval-systems/aval/pipeline/kafka"
 	"github.com/aval-systems/aval/producers/sample"
 	"github.com/aval-systems/aval/schemas"
 )
@@ -29,7 +28,7 @@ func TestKill(t *testing.T) {
 				if cut(t, random, j, at) {
 					cuts++
 				}
-				at.look(t, func(log *kafka.Client) {
+				at.look(t, func(log *client) {
 					now := statementsOf(t, log)
 					earlier.stand(t, now)
 					earlier = now
@@ -39,7 +38,7 @@ func TestKill(t *testing.T) {
 				t.Errorf("the program was cut off %d times, too few to show anything", cuts)
 			}
 			e := j.judge(t, start(t, j.args(at.flags...)...))
-			at.look(t, func(log *kafka.Client) {
+			at.look(t, func(log *client) {
 				earlier.stand(t, statementsOf(t, log))
 				checkTold(t, log, e)
 			})
@@ -72,7 +71,7 @@ type statements struct {
 	refusals     map[[2]string]schemas.Reason
 }
 
-func statementsOf(t *testing.T, log *kafka.Client) statements {
+func statementsOf(t *testing.T, log *client) statements {
 	t.Helper()
 	s := statements{map[string]string{}, map[[2]string]schemas.Reason{}}
 	if existing, err := log.Existing(t.Context(), schemas.TopicRefusals); err != nil || existing == 0 {

@@ -19,16 +19,34 @@ type place struct {
 	name  string
 	flags []string // of the program
 	// look opens the log of the system while no program works on it, and closes it after use.
-	look func(t *testing.T, use func(*kafka.Client))
+	look func(t *testing.T, use func(*client))
 }
+
+// client reads a system's log, and writes to it what no program writes.
+type client = kafka.Client
 
 // places returns a new place for each kind of servers.
 func places(t *testing.T) []place {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "data")
-	all := []place{{
+	all := []place{embeddedPlace(filepath.Join(t.TempDir(), "data"))}
+	for _, pair := range localtest.Servers(t)[1:] {
+		namespace := localtest.Namespace(t)
+		all = append(all, place{
+			name: pair.Name, flags: []string{"--kafka", pair.Kafka, "--redis", pair.Redis, "--namespace", namespace},
+			look: func(t *testing.T, use func(*client)) {
+				t.Helper()
+				use(connect(t, pair.Kafka, namespace))
+			},
+		})
+	}
+	return all
+}
+
+// embeddedPlace is a folder in which embedded servers keep what they must.
+func embeddedPlace(dir string) place {
+	return place{
 		name: "embedded", flags: []string{"--data-dir", dir},
-		look: func(t *testing.T, use func(*kafka.Client)) {
+		look: func(t *testing.T, use func(*client)) {
 			t.Helper()
 			servers, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 			if err != nil {
@@ -39,43 +57,32 @@ func places(t *testing.T) []place {
 					t.Error(err)
 				}
 			}()
-			client := connect(t, servers.KafkaAddr, "aval")
-			use(client)
-			if err := client.Close(); err != nil {
+			log := connect(t, servers.KafkaAddr, "aval")
+			use(log)
+			if err := log.Close(); err != nil {
 				t.Error(err)
 			}
 		},
-	}}
-	for _, pair := range localtest.Servers(t)[1:] {
-		namespace := localtest.Namespace(t)
-		all = append(all, place{
-			name: pair.Name, flags: []string{"--kafka", pair.Kafka, "--redis", pair.Redis, "--namespace", namespace},
-			look: func(t *testing.T, use func(*kafka.Client)) {
-				t.Helper()
-				use(connect(t, pair.Kafka, namespace))
-			},
-		})
 	}
-	return all
 }
 
 // connect returns a client of the log that lives as long as the test.
-func connect(t *testing.T, brokers, namespace string) *kafka.Client {
+func connect(t *testing.T, brokers, namespace string) *client {
 	t.Helper()
-	client, err := kafka.New(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ","), Namespace: namespace, ClientID: "test"})
+	log, err := kafka.New(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ","), Namespace: namespace, ClientID: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := client.Close(); err != nil {
+		if err := log.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return client
+	return log
 }
 
 // records returns a topic's records, partition by partition.
-func records(t *testing.T, log *kafka.Client, topic string) (all [][]pipeline.Record) {
+func records(t *testing.T, log *client, topic string) (all [][]pipeline.Record) {
 	t.Helper()
 	partitions, err := log.Partitions(t.Context(), topic)
 	if err != nil {
@@ -105,7 +112,7 @@ type message[T proto.Message] struct {
 }
 
 // messages returns what a topic that is no journal holds, of one kind.
-func messages[T proto.Message](t *testing.T, log *kafka.Client, topic string) (all []message[T]) {
+func messages[T proto.Message](t *testing.T, log *client, topic string) (all []message[T]) {
 	t.Helper()
 	for _, partition := range records(t, log, topic) {
 		for _, r := range partition {
@@ -122,7 +129,7 @@ func messages[T proto.Message](t *testing.T, log *kafka.Client, topic string) (a
 }
 
 // journal returns the items of a book's journal that count, partition by partition, and how many records did not.
-func journal(t *testing.T, log *kafka.Client, topic string) (all [][]pipeline.In, skipped int) {
+func journal(t *testing.T, log *client, topic string) (all [][]pipeline.In, skipped int) {
 	t.Helper()
 	for _, partition := range records(t, log, topic) {
 		var reader pipeline.Journal
@@ -152,7 +159,7 @@ func outcomeOf(in pipeline.In) schemas.Outcome {
 // books are the journals of a system, as a test saw them at one time.
 type books map[string][][]pipeline.In
 
-func readBooks(t *testing.T, log *kafka.Client) books {
+func readBooks(t *testing.T, log *client) books {
 	t.Helper()
 	all := books{}
 	for _, topic := range []string{schemas.TopicEntries, schemas.TopicPreIssues} {

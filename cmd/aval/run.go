@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,6 +41,13 @@ func (f *serverFlags) place() place {
 	}
 }
 
+func (f *serverFlags) check() error {
+	if f.partitions < 0 {
+		return usage("--partitions %d, must be at least 1", f.partitions)
+	}
+	return nil
+}
+
 // signer loads the keys, or derives those of the demonstration.
 func (f *serverFlags) signer() (*certificate.Keys, error) {
 	if f.keys == "" {
@@ -73,7 +81,7 @@ second one ends at once.`,
 			if flags.kafka == "" || flags.redis == "" {
 				return usage("--kafka and --redis are needed; `make up` starts both and prints their addresses")
 			}
-			if err := checkStages(stages); err != nil {
+			if err := errors.Join(flags.check(), checkStages(stages)); err != nil {
 				return err
 			}
 			return failed(runStages(c.Context(), flags, stages, newLogger(c.ErrOrStderr())))

@@ -51,7 +51,7 @@ func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
 	})
 	if err != nil {
-		return nil, err
+		return nil, &codeError{code: exitUsage, err: err} // it has asked nobody yet
 	}
 	s := &system{kafka: client, namespace: p.namespace, logger: logger}
 	// A command may have run when its reply is lost: whoever calls repeats it, since only it knows how.
