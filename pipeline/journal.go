@@ -72,34 +72,46 @@ func (j *Journal) Read(records []Record) []Entry {
 		}
 		j.Next = r.Offset + 1
 		if history, ok := header(r, TakeoverHeader); ok {
-			j.drop()
-			j.Epoch = r.Offset
-			if j.History == "" {
-				j.History = string(history)
-			}
+			j.takeover(r, string(history))
 			continue
 		}
 		if text, ok := header(r, EntryHeader); ok {
 			j.drop()
 			j.begin(r, string(text))
 		}
-		if j.open == nil {
-			j.Skipped++
-			continue
+		if e, ok := j.take(r); ok {
+			entries = append(entries, e)
 		}
-		j.open.Records = append(j.open.Records, r)
-		if j.missing--; j.missing > 0 {
-			continue
-		}
-		if j.counts {
-			j.To, j.Digest = j.open.To, j.open.Digest
-			entries = append(entries, *j.open)
-		} else {
-			j.Skipped += len(j.open.Records)
-		}
-		j.open = nil
 	}
 	return entries
+}
+
+func (j *Journal) takeover(r Record, history string) {
+	j.drop()
+	j.Epoch = r.Offset
+	if j.History == "" {
+		j.History = history
+	}
+}
+
+// take adds the record to the open entry, and returns that if the record completes it and it counts.
+func (j *Journal) take(r Record) (Entry, bool) {
+	if j.open == nil {
+		j.Skipped++
+		return Entry{}, false
+	}
+	j.open.Records = append(j.open.Records, r)
+	if j.missing--; j.missing > 0 {
+		return Entry{}, false
+	}
+	e := *j.open
+	j.open = nil
+	if !j.counts {
+		j.Skipped += len(e.Records)
+		return Entry{}, false
+	}
+	j.To, j.Digest = e.To, e.Digest
+	return e, true
 }
 
 // begin opens the entry whose header the record carries; one that cannot be read is none.

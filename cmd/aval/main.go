@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	coded := &codeError{code: exitUsage, err: err} // what a command does not code is cobra's: flags and arguments
 	errors.As(err, &coded)
 	if coded.err != nil {
-		fmt.Fprintln(stderr, "aval:", coded.err)
+		_, _ = fmt.Fprintln(stderr, "aval:", coded.err)
 	}
 	return coded.code
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/aval-systems/aval/consumers/advice"
 	"github.com/aval-systems/aval/consumers/certificate"
 	"github.com/aval-systems/aval/consumers/deadletter"
 	"github.com/aval-systems/aval/consumers/ledger"
@@ -114,7 +115,8 @@ func (s *system) store(b book.Book) *book.Store { return book.NewStore(s.redis, 
 // stageNames are the stages, books and sinks of a system, in the order of the flow.
 func stageNames() []string {
 	return []string{
-		"invitation", "ledger", "routing", "request", "relay", "funding", "certificate", "notice", "register", "deadletter",
+		"invitation", "ledger", "routing", "request", "relay", "funding", "certificate", "advice", "notice",
+		"register", "deadletter",
 	}
 }
 
@@ -131,6 +133,7 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 		"relay":       func() []pipeline.Work { return follower.Stage(certificate.Relay()) },
 		"funding":     func() []pipeline.Work { return follower.Stage(certificate.Funding(versions)) },
 		"certificate": func() []pipeline.Work { return follower.Stage(certificate.Certificate(signer)) },
+		"advice":      func() []pipeline.Work { return follower.Stage(advice.Stage()) },
 		"notice":      func() []pipeline.Work { return single(follower.Stage(notice.Stage())) },
 		"register":    func() []pipeline.Work { return follower.Sink(register.New(s.redis, config)) },
 		"deadletter":  func() []pipeline.Work { return follower.Stage(deadletter.Stage()) },

@@ -91,6 +91,13 @@ func (r *Runner) recover(ctx context.Context, o *owner, hint pipeline.Position) 
 		return r.fencedOrLog(ctx, o, err)
 	}
 	o.generation = header.Generation
+	o.at, o.digest = header.At, header.Digest
+	return r.align(ctx, o, header, chain)
+}
+
+// align brings the state from where its header says it stands to the journal's end (rule 6).
+func (r *Runner) align(ctx context.Context, o *owner, header Header, chain []pipeline.Position) error {
+	start, tail := chain[0], chain[len(chain)-1]
 	for _, p := range chain {
 		if p.To == header.At && p.Digest == header.Digest {
 			return r.apply(ctx, o, p, tail)
@@ -98,14 +105,14 @@ func (r *Runner) recover(ctx context.Context, o *owner, hint pipeline.Position) 
 	}
 	if header.LastFrom == tail.To && header.LastDigest == tail.Digest {
 		r.Logger.InfoContext(ctx, "redis is one unpublished batch ahead", "book", r.Book.Name(), "shard", o.shard)
-		return r.settle(o, tail)
+		r.settle(o, tail)
+		return nil
 	}
 	if start.Next > 0 && header.At < start.To { // it went back after it was looked at
 		return r.recover(ctx, o, pipeline.Position{})
 	}
 	r.Logger.WarnContext(ctx, "redis contradicts the journal; the shard is rebuilt", "book", r.Book.Name(),
 		"shard", o.shard, "redis_at", header.At, "journal_at", tail.To)
-	o.at, o.digest = header.At, header.Digest
 	next := fmt.Sprintf("%d.%d", o.epoch, r.Now().UnixNano())
 	if err := r.Store.Reset(ctx, o.place, next); err != nil {
 		return err
@@ -201,7 +208,8 @@ func (r *Runner) fencedOrLog(ctx context.Context, o *owner, err error) error {
 func (r *Runner) apply(ctx context.Context, o *owner, from, tail pipeline.Position) error {
 	o.at, o.digest = from.To, from.Digest
 	if from.To == tail.To {
-		return r.settle(o, tail)
+		r.settle(o, tail)
+		return nil
 	}
 	journal := pipeline.Journal{Position: from}
 	visit := func(records []pipeline.Record) error {
@@ -222,12 +230,13 @@ func (r *Runner) apply(ctx context.Context, o *owner, from, tail pipeline.Positi
 	}
 	r.Logger.InfoContext(ctx, "recovered", "book", r.Book.Name(), "shard", o.shard,
 		"from", from.To, "to", tail.To)
-	return r.settle(o, tail)
+	r.settle(o, tail)
+	return nil
 }
 
-func (r *Runner) settle(o *owner, tail pipeline.Position) error {
+// settle leaves the owner at the journal's end, ready to decide.
+func (*Runner) settle(o *owner, tail pipeline.Position) {
 	o.at, o.digest, o.readBack, o.stale = tail.To, tail.Digest, tail, false
-	return nil
 }
 
 // changesOf returns an entry's changes, in order, three words each, if they are those that its digest names.

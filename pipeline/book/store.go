@@ -205,31 +205,39 @@ func (s *Store) State(ctx context.Context, shard int) (State, error) {
 		if err != nil {
 			return State{}, fmt.Errorf("read state: %w", err)
 		}
-		keys := s.keys(shard, generation)
-		replies := make([]*redis.MapStringStringCmd, len(keys))
-		_, err = s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			for i, key := range keys {
-				replies[i] = p.HGetAll(ctx, key)
-			}
-			return nil
-		})
+		st, now, err := s.state(ctx, shard, generation)
 		if err != nil {
 			return State{}, fmt.Errorf("read state: %w", err)
 		}
-		header := replies[0].Val()
-		if header["generation"] != generation {
-			continue // reset in between
-		}
-		st := State{Digest: header["digest"], Tables: map[string]map[string]string{}}
-		for i, name := range s.tables {
-			st.Tables[name] = replies[i+1].Val()
-		}
-		var errs [2]error
-		st.At, errs[0] = strconv.ParseInt(header["at"], 10, 64)
-		st.Epoch, errs[1] = strconv.ParseInt(header["epoch"], 10, 64)
-		if err := errors.Join(errs[:]...); err != nil {
-			return State{}, fmt.Errorf("read state: header: %w", err)
-		}
-		return st, nil
+		if now == generation {
+			return st, nil
+		} // else it was reset in between
 	}
+}
+
+// state reads header and tables of a generation at one moment, and which generation it is then.
+func (s *Store) state(ctx context.Context, shard int, generation string) (st State, now string, err error) {
+	keys := s.keys(shard, generation)
+	replies := make([]*redis.MapStringStringCmd, len(keys))
+	_, err = s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			replies[i] = p.HGetAll(ctx, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return st, "", err
+	}
+	header := replies[0].Val()
+	if header["generation"] != generation {
+		return st, header["generation"], nil
+	}
+	st = State{Digest: header["digest"], Tables: map[string]map[string]string{}}
+	for i, name := range s.tables {
+		st.Tables[name] = replies[i+1].Val()
+	}
+	var errs [2]error
+	st.At, errs[0] = strconv.ParseInt(header["at"], 10, 64)
+	st.Epoch, errs[1] = strconv.ParseInt(header["epoch"], 10, 64)
+	return st, generation, errors.Join(errs[:]...)
 }
