@@ -68,7 +68,7 @@ func TestAnswers(t *testing.T) {
 	dearer := func(t *schemas.Terms) { t.Amount.MinorUnits++ }
 	const prefilled = "refused account-prefilled"
 	later := func(t *schemas.Terms) { t.DirectoryVersion++ }
-	another := func(t *schemas.Terms) { t.ContentDigest[0]++ } // another invitation under the same identifier
+	another := func(t *schemas.Terms) { t.ContentDigest[0] = 0x10 } // another invitation under the same identifier
 	tests := map[string][]answered{
 		"what was not offered cannot be answered": {
 			{ask{verb: "request", id: "r"}, "refused pre-issue-unknown"},
