@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +45,9 @@ type subscription struct {
 	shards     map[int]*shard
 	stopping   map[int]*shard // the last one of a partition that was given up, until it has stopped
 	generation int32
-	member     string
+	member     string    // of the last generation
+	name       string    // by which the broker knows this member, as far as it said
+	closing    bool      // nothing is started any more
 	active     bool      // the generation has not ended
 	ended      time.Time // when it did
 	conns      map[net.Conn]struct{}
@@ -89,11 +92,20 @@ func (s *subscription) run() {
 	}
 	s.running.Go(func() { s.fetcher.run(s.ctx) })
 	s.running.Go(func() { s.commits.run(s.ctx) })
-	s.follow(group)
-	s.running.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finalCommit)
+	follow, stop := context.WithCancel(context.WithoutCancel(s.ctx))
+	defer stop()
+	var following sync.WaitGroup
+	following.Go(func() { s.follow(follow, group) })
+	<-s.ctx.Done()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.running.Wait() // meanwhile the member takes part in its group, or it would hold up the others
+	ctx, cancel := context.WithTimeout(follow, finalCommit)
 	defer cancel()
 	s.commits.finish(ctx)
+	stop()
+	following.Wait()
 	s.leave(group)
 }
 
@@ -117,6 +129,7 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 		Dialer: &kafkago.Dialer{
 			ClientID: s.c.config.ClientID, Timeout: dialTimeout, DialFunc: s.dial,
 		},
+		Logger:            kafkago.LoggerFunc(s.listen),
 		GroupBalancers:    []kafkago.GroupBalancer{balancer{held: s.held}},
 		HeartbeatInterval: min(heartbeatInterval, s.c.config.SessionTimeout/3),
 		SessionTimeout:    s.c.config.SessionTimeout,
@@ -128,13 +141,13 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 	return group, err
 }
 
-// follow goes from generation to generation until the subscription ends.
-func (s *subscription) follow(group *kafkago.ConsumerGroup) {
+// follow goes from generation to generation until ctx ends.
+func (s *subscription) follow(ctx context.Context, group *kafkago.ConsumerGroup) {
 	lost := s.c.config.SessionTimeout + rebalanceTimeout
 	said := false
-	for s.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(s.ctx, lost)
-		generation, err := group.Next(ctx)
+	for ctx.Err() == nil {
+		next, cancel := context.WithTimeout(ctx, lost)
+		generation, err := group.Next(next)
 		cancel()
 		switch {
 		case err == nil:
@@ -143,7 +156,7 @@ func (s *subscription) follow(group *kafkago.ConsumerGroup) {
 			}
 			said = false
 			s.assign(generation)
-		case s.ctx.Err() != nil:
+		case ctx.Err() != nil:
 			return
 		default:
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) &&
@@ -200,7 +213,7 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 		cancel()
 		s.over(generation.ID)
 	})
-	if len(ask) == 0 {
+	if len(ask) == 0 || s.ctx.Err() != nil {
 		return
 	}
 	marks, err := s.commits.fetch(ctx, ask)
@@ -216,7 +229,7 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 	for p, mark := range marks {
 		if held := s.shards[p]; held != nil {
 			held.overtaken(mark)
-		} else if s.ctx.Err() == nil {
+		} else if !s.closing {
 			s.start(p, mark)
 		}
 	}
@@ -274,20 +287,42 @@ func (s *subscription) held() (generation int32, partitions []int) {
 	return s.generation, partitions
 }
 
+// listen learns the member's name from what kafka-go logs, which is the only place where it says it before a
+// generation begins. It must be known: see leave.
+func (s *subscription) listen(format string, args ...any) {
+	if !strings.HasPrefix(format, "joined group %s as member %s") || len(args) < 2 {
+		return
+	}
+	if name, ok := args[1].(string); ok {
+		s.mu.Lock()
+		s.name = name
+		s.mu.Unlock()
+	}
+}
+
 // leave leaves the group. A member that is joining says so beside the join, which would else go on until all
-// the others have joined too; what does not end by itself then is cut off.
+// the others have joined too; what does not end by itself then is cut off. In the end it says so once more:
+// kafka-go just goes when it is closed between join and sync, and the others would wait for the session to end.
 func (s *subscription) leave(group *kafkago.ConsumerGroup) {
+	tell := func() {
+		s.mu.Lock()
+		name := s.name
+		s.mu.Unlock()
+		if name == "" {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finalCommit)
+		defer cancel()
+		s.commits.leave(ctx, name)
+	}
+	defer tell()
 	s.mu.Lock()
-	member, joining := s.member, !s.active
+	joining := !s.active
 	s.mu.Unlock()
 	var told sync.WaitGroup
 	defer told.Wait()
-	if joining && member != "" {
-		told.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), leaveTimeout)
-			defer cancel()
-			s.commits.leave(ctx, member)
-		})
+	if joining {
+		told.Go(tell)
 	}
 	cut := time.AfterFunc(leaveTimeout, func() {
 		s.mu.Lock()

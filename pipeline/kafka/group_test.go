@@ -346,3 +346,26 @@ func TestEnsureTopics(t *testing.T) {
 		t.Errorf("%d brokers, configuration of %d settings, error %v", brokers, len(broker), err)
 	}
 }
+
+// Who leaves in the middle of joining must not hold up the others until its session ends.
+func TestLeavingWhileJoining(t *testing.T) {
+	t.Parallel()
+	address := server(t)
+	c := connect(t, address)
+	topic(t, c, "entries", 2)
+	ack := func(m *message.Message, _ *pipeline.Batch) { m.Ack() }
+	for range 3 {
+		var hasty sync.WaitGroup
+		for range 10 {
+			hasty.Go(func() {
+				m := joinGroup(t, address, c.Namespace(), ack)
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+				m.stop()
+			})
+		}
+		hasty.Wait()
+		m := joinGroup(t, address, c.Namespace(), ack)
+		eventually(t, "the group is free", 4*time.Second, func() bool { return len(m.holds()) == 2 })
+		m.stop()
+	}
+}
