@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// The document shows the registry as it is.
+func TestArchitectureShowsTheTopics(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), schemas.TopicsTable()) {
+		t.Errorf("ARCHITECTURE.md does not show the topics as they are; they are\n%s", schemas.TopicsTable())
+	}
+}
+
+// Every stage that the registry names as a reader or an owner is one that can be run.
+func TestRegistryKnowsTheStages(t *testing.T) {
+	t.Parallel()
+	others := map[string]bool{
+		"producers": true, "operators": true, "integrators": true, "recipients": true, "audit": true, "every stage": true,
+	}
+	for _, name := range stageNames() {
+		others[name] = true
+	}
+	for _, topic := range schemas.Topics() {
+		for _, name := range append(strings.Split(topic.Owner, ", "), topic.Readers...) {
+			if !others[name] {
+				t.Errorf("topic %s names %q, which is no stage", topic.Name, name)
+			}
+		}
+	}
+}
