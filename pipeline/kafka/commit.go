@@ -184,14 +184,17 @@ func (m *committer) send(
 	return codes, nil
 }
 
-// leave tells the coordinator that the member is gone; should that fail, it finds out by itself.
-func (m *committer) leave(ctx context.Context, member string) {
+// leave tells the coordinator that the member is gone, and says whether it heard.
+func (m *committer) leave(ctx context.Context, member string) bool {
+	ctx, cancel := context.WithTimeout(ctx, finalCommit)
+	defer cancel()
 	_, err := m.c.cluster.askCoordinator(ctx, m.group, &leavegroup.Request{
 		GroupID: m.group.key, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	})
 	if err != nil {
 		m.c.log.DebugContext(ctx, "a group could not be left", "group", m.c.plain(m.group.key), "error", err)
 	}
+	return err == nil
 }
 
 // fetch returns the committed marks of the partitions; the offset of one that has none is below zero.

@@ -23,6 +23,7 @@ const (
 	// leaveTimeout is when the connections are cut. It is long: a member that is cut off in the middle of its
 	// first join stays in the group, under a name that only the broker knows, and holds up all the others.
 	leaveTimeout = groupTimeout + rebalanceTimeout
+	leavePause   = 100 * time.Millisecond
 	finalCommit  = 2 * time.Second
 )
 
@@ -46,7 +47,8 @@ type subscription struct {
 	stopping   map[int]*shard // the last one of a partition that was given up, until it has stopped
 	generation int32
 	member     string    // of the last generation
-	name       string    // by which the broker knows this member, as far as it said
+	name       string    // by which the broker knows this member; empty: it has yet to give one
+	lastName   string    // the last one that was not empty
 	closing    bool      // nothing is started any more
 	active     bool      // the generation has not ended
 	ended      time.Time // when it did
@@ -288,54 +290,68 @@ func (s *subscription) held() (generation int32, partitions []int) {
 }
 
 // listen learns the member's name from what kafka-go logs, which is the only place where it says it before a
-// generation begins. It must be known: see leave.
+// generation begins, and that it gave the name up. It must be known: see leave.
 func (s *subscription) listen(format string, args ...any) {
-	if !strings.HasPrefix(format, "joined group %s as member %s") || len(args) < 2 {
-		return
-	}
-	if name, ok := args[1].(string); ok {
-		s.mu.Lock()
-		s.name = name
-		s.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case strings.HasPrefix(format, "joined group %s as member %s") && len(args) > 1:
+		if name, ok := args[1].(string); ok {
+			s.name, s.lastName = name, name
+		}
+	case strings.HasPrefix(format, "Leaving group"), strings.HasPrefix(format, "Failed to join group"):
+		s.name = ""
 	}
 }
 
-// leave leaves the group. A member that is joining says so beside the join, which would else go on until all
-// the others have joined too; what does not end by itself then is cut off. In the end it says so once more:
-// kafka-go just goes when it is closed between join and sync, and the others would wait for the session to end.
+// leave leaves the group for good. A member that joins again says so beside the join, which would else go on
+// until all the others have joined too; then its connections can be cut. One that joins for the first time must
+// wait for its name. In the end it is said once more: kafka-go just goes when it is closed between join and sync,
+// and the others would wait for the session to end.
 func (s *subscription) leave(group *kafkago.ConsumerGroup) {
-	tell := func() {
-		s.mu.Lock()
-		name := s.name
-		s.mu.Unlock()
-		if name == "" {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finalCommit)
-		defer cancel()
-		s.commits.leave(ctx, name)
-	}
-	defer tell()
-	s.mu.Lock()
-	joining := !s.active
-	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), leaveTimeout)
+	defer cancel()
+	closed := make(chan struct{})
 	var told sync.WaitGroup
-	defer told.Wait()
-	if joining {
-		told.Go(tell)
-	}
-	cut := time.AfterFunc(leaveTimeout, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for c := range s.conns {
-			_ = c.Close()
+	told.Go(func() {
+		for {
+			s.mu.Lock()
+			name, joining := s.name, !s.active
+			s.mu.Unlock()
+			if joining && name != "" && s.commits.leave(ctx, name) {
+				s.cut()
+				return
+			}
+			select {
+			case <-closed:
+				return
+			case <-time.After(leavePause):
+			}
 		}
-		s.conns = nil
 	})
-	defer cut.Stop()
+	late := time.AfterFunc(leaveTimeout, s.cut)
+	defer late.Stop()
 	if err := group.Close(); err != nil {
 		s.log.WarnContext(s.ctx, "the group could not be left", "error", err)
 	}
+	close(closed)
+	told.Wait()
+	s.mu.Lock()
+	name := s.lastName
+	s.mu.Unlock()
+	if name != "" {
+		s.commits.leave(ctx, name)
+	}
+}
+
+// cut ends the group's connections, and lets it make no more.
+func (s *subscription) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.conns = nil
 }
 
 // dial opens a connection of the group's, which leave can cut.
