@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,9 +29,9 @@ func startServers(t *testing.T) ownServers {
 	t.Helper()
 	s := ownServers{name: localtest.Namespace(t)}
 	script := filepath.Join("..", "..", "deploy", "local", "servers")
-	c := exec.CommandContext(t.Context(), script, "with", "--name", s.name, "--",
+	// Not the test's context: the end of its input ends it, and it tidies up.
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), script, "with", "--name", s.name, "--",
 		"sh", "-c", `echo "$AVAL_TEST_KAFKA $AVAL_TEST_REDIS"; cat >/dev/null`)
-	c.Cancel = func() error { return nil } // the end of its input ends it, and it tidies up
 	c.Stderr = os.Stderr
 	stdin, err := c.StdinPipe()
 	if err != nil {
@@ -90,7 +91,7 @@ func TestOutages(t *testing.T) {
 			t.Errorf("waiting took %v of the processor", spent)
 		}
 	})
-	j := newJob(t, crowd(6, 5000), "3000")
+	j := newJob(t, crowd(6, 3000), "1800")
 	client := start(t, j.args(at...)...)
 	client.awaitLog(t, "kafka does not answer", 1)
 	servers.do(t, "restart", "kafka")
@@ -111,7 +112,9 @@ func TestOutages(t *testing.T) {
 	}
 	for n, fault := range faults {
 		client.awaitLog(t, `decide orders \d+/`, n+2) // another tenth of the orders is decided
+		began := time.Now()
 		fault()
+		t.Logf("fault %d at %v took %v", n+1, began.Format(time.TimeOnly), time.Since(began).Round(time.Millisecond))
 		if !client.running() {
 			t.Fatalf("all was decided before fault %d", n+1)
 		}
