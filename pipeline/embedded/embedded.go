@@ -36,13 +36,17 @@ const (
 	// sessionMin lets tests notice a dead member soon.
 	sessionMin = 500 * time.Millisecond
 
+	// ageEvery is how often Redis' keys are made older, all of them.
+	ageEvery = time.Second
+
 	anyPort = "127.0.0.1:0"
 )
 
 // Config says where the servers listen and where they keep what they must. The zero value is a pair that
 // listens on free ports and forgets everything at Close.
 type Config struct {
-	// Dir holds Kafka's data; it is created where it is absent, and locked while in use. Empty: in memory.
+	// Dir holds Kafka's data; it is created where it is absent, and locked while in use. Start waits two
+	// seconds for one that is. Empty: in memory.
 	Dir string
 	// Kafka and Redis are loopback addresses to listen on. Empty: a free port of 127.0.0.1.
 	Kafka, Redis string
@@ -67,7 +71,7 @@ func Start(ctx context.Context, c Config) (*Servers, error) {
 	unlock := func() error { return nil }
 	if c.Dir != "" {
 		var err error
-		if unlock, err = lock(c.Dir); err != nil {
+		if unlock, err = lock(ctx, c.Dir); err != nil {
 			return nil, err
 		}
 	}
@@ -89,10 +93,12 @@ func start(ctx context.Context, c Config, unlock func() error) (*Servers, error)
 		kafka.Close()
 		return nil, fmt.Errorf("start the embedded Redis: %w", err)
 	}
+	stop := age(redis)
 	return &Servers{
 		KafkaAddr: kafka.ListenAddrs()[0],
 		RedisAddr: redis.Addr(),
 		close: sync.OnceValue(func() error {
+			stop()
 			redis.Close()
 			log.keep()
 			kafka.Close()
@@ -142,6 +148,33 @@ func startRedis(address string) (*miniredis.Miniredis, error) {
 		return nil, err
 	}
 	return redis, nil
+}
+
+// age lets Redis' keys grow older with the clock until it is stopped. miniredis does so only when it is told,
+// or else before each command, which takes as long as there are keys. A key may go up to ageEvery
+// before its time.
+func age(redis *miniredis.Miniredis) (stop func()) {
+	done := make(chan struct{})
+	var aging sync.WaitGroup
+	aging.Go(func() {
+		ticker := time.NewTicker(ageEvery)
+		defer ticker.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				now := time.Now()
+				redis.FastForward(now.Sub(last))
+				last = now
+			}
+		}
+	})
+	return func() {
+		close(done)
+		aging.Wait()
+	}
 }
 
 // loopback returns the address to listen on, if it is one that other machines cannot reach.

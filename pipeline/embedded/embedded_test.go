@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -77,14 +78,46 @@ func TestDirectoryHasOneUser(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Fatalf("Stat(%s) = %v, %v; want mode 0700", dir, info, err)
 	}
+	began := time.Now()
 	second, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
 	want := fmt.Sprintf("%s is in use by process %d; stop that one, or name another directory",
 		dir, os.Getpid())
 	if second != nil || err == nil || err.Error() != want {
 		t.Fatalf("Start on a directory in use = %v, %v; want %q", second, err, want)
 	}
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("Start on a directory in use waited %v for it, want 2s", took)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := embedded.Start(ctx, embedded.Config{Dir: dir}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Start under a context that has ended = %v, want %v", err, context.Canceled)
+	}
 	closeServers(t, first)
 	closeServers(t, start(t, embedded.Config{Dir: dir}))
+}
+
+// TestStartAwaitsTheDead starts on a directory whose user has not let go of it yet.
+func TestStartAwaitsTheDead(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	first := start(t, embedded.Config{Dir: dir})
+	closed := make(chan error)
+	began := time.Now()
+	const lag = 300 * time.Millisecond
+	time.AfterFunc(lag, func() { closed <- first.Close() })
+	second, err := embedded.Start(t.Context(), embedded.Config{Dir: dir})
+	took := time.Since(began)
+	if err := <-closed; err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+	if err != nil {
+		t.Fatalf("Start on a directory that is given free after %v: %v", lag, err)
+	}
+	if took < lag {
+		t.Errorf("Start took %v, while the directory was in use for %v", took, lag)
+	}
+	closeServers(t, second)
 }
 
 func TestAddresses(t *testing.T) {
@@ -133,15 +166,59 @@ func TestRedisAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil || answer != "+PONG\r\n" {
-		t.Errorf("PING = %q, %v", answer, err)
+	if answer := ask(t, conn, "PING"); answer != "+PONG" {
+		t.Errorf("PING = %q", answer)
 	}
 	closeServers(t, s) // under an open connection
 	_ = conn.Close()
+}
+
+func TestRedisForgetsInTime(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	s := start(t, embedded.Config{})
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.RedisAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const short, long = 1500 * time.Millisecond, time.Hour
+	ask(t, conn, "SET", "long", "1", "PX", strconv.FormatInt(long.Milliseconds(), 10))
+	ask(t, conn, "SET", "short", "1", "PX", strconv.FormatInt(short.Milliseconds(), 10))
+	ask(t, conn, "SET", "ever", "1")
+	for ask(t, conn, "EXISTS", "short") == ":1" {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("a key of %v is still there after %v", short, time.Since(began))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	millis, err := strconv.ParseInt(strings.TrimPrefix(ask(t, conn, "PTTL", "long"), ":"), 10, 64)
+	aged := long - time.Duration(millis)*time.Millisecond
+	if took := time.Since(began); err != nil || aged < short || aged > took {
+		t.Errorf("a key has aged by %v in %v, %v", aged, took, err)
+	}
+	if answer := ask(t, conn, "PTTL", "ever"); answer != ":-1" {
+		t.Errorf("PTTL of a key without an end = %q", answer)
+	}
+	_ = conn.Close()
+	closeServers(t, s)
+}
+
+// ask gives Redis a command, and returns its answer of one line.
+func ask(t *testing.T, conn net.Conn, words ...string) string {
+	t.Helper()
+	var command strings.Builder
+	fmt.Fprintf(&command, "*%d\r\n", len(words))
+	for _, word := range words {
+		fmt.Fprintf(&command, "$%d\r\n%s\r\n", len(word), word)
+	}
+	if _, err := conn.Write([]byte(command.String())); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
+	}
+	return strings.TrimSpace(answer)
 }
 
 func start(t *testing.T, c embedded.Config) *embedded.Servers {
