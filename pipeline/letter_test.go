@@ -28,33 +28,40 @@ func TestDeadLetterKeepsWhatItCan(t *testing.T) {
 		"nothing at all": {pipeline.Record{}, "", true, []string{"nobody says why"}},
 		"a record of a megabyte": {
 			pipeline.Record{Value: large[:1<<20], Headers: []pipeline.Header{{Key: "a", Value: large[:9]}}},
-			"no bytes", true, []string{"no bytes"},
+			"no bytes", true,
+			[]string{"no bytes"},
 		},
 		"as much as can be kept": {
 			pipeline.Record{Key: large[:1<<19], Value: large[:1<<20]}, "no bytes", true, []string{"no bytes"},
 		},
 		"one byte more": {
-			pipeline.Record{Key: large[:1<<19], Value: large[:1<<20+1]}, "no bytes", false,
+			pipeline.Record{Key: large[:1<<19], Value: large[:1<<20+1]},
+			"no bytes", false,
 			[]string{"no bytes; the value of 1048577 bytes is cut"},
 		},
 		"a large value": {
-			pipeline.Record{Key: []byte("k"), Value: large}, strings.Repeat("é", 5000), false,
+			pipeline.Record{Key: []byte("k"), Value: large},
+			strings.Repeat("é", 5000), false,
 			[]string{"é; the value of 5242880 bytes is cut, its sha256 is " + sum},
 		},
 		"a large key": {
-			pipeline.Record{Key: large, Value: large}, "no bytes", false,
+			pipeline.Record{Key: large, Value: large},
+			"no bytes", false,
 			[]string{"the key of 5242880 bytes is cut, its sha256 is " + sum, "the value of 5242880 bytes"},
 		},
 		"a large header": {
 			pipeline.Record{Headers: []pipeline.Header{{Key: "a"}, {Key: "b", Value: large}, {Key: "c"}}},
-			"no bytes", false, []string{"the 3 headers of 5242883 bytes are cut"},
+			"no bytes", false,
+			[]string{"the 3 headers of 5242883 bytes are cut"},
 		},
 		"a large header's key": {
 			pipeline.Record{Headers: []pipeline.Header{{Key: string(bytes.Repeat([]byte("é\xff"), 1<<20))}}},
-			"no bytes", false, []string{"the 1 headers of 3145728 bytes are cut"},
+			"no bytes", false,
+			[]string{"the 1 headers of 3145728 bytes are cut"},
 		},
 		"many headers": {
-			pipeline.Record{Headers: many, Value: []byte("v")}, "no bytes", false,
+			pipeline.Record{Headers: many, Value: []byte("v")},
+			"no bytes", false,
 			[]string{"the 1048576 headers of 0 bytes are cut", "the value of 1 bytes"},
 		},
 	}

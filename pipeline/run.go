@@ -16,7 +16,7 @@ func Run(ctx context.Context, actors ...func(context.Context) error) error {
 	for i, actor := range actors {
 		group.Go(func() {
 			defer cancel()
-			if err := actor(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+			if err := actor(ctx); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 				errs[i] = err
 			}
 		})

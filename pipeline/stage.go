@@ -1,3 +1,9 @@
+// Package pipeline is how messages travel: what a stage, a book and a sink are, and what runs them over a
+// transport, which others implement.
+//
+//	reads   batches of the topics that a stage, a book or a sink names
+//	effect  a stage has none; a sink's is its own
+//	emits   what follows, or a dead letter of what cannot be read, before the batch is acknowledged
 package pipeline
 
 import (

@@ -78,7 +78,8 @@ func (h *handler) tell(ctx context.Context, b *Batch, err error) {
 	switch {
 	case err != nil && !out:
 		h.outages[b.Partition] = time.Now()
-		h.logger.WarnContext(ctx, "waiting", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition, "error", err)
+		h.logger.WarnContext(ctx, "waiting", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition,
+			"error", err)
 	case err == nil && out:
 		delete(h.outages, b.Partition)
 		h.logger.InfoContext(ctx, "going on", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition,

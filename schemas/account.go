@@ -4,8 +4,8 @@ import "strings"
 
 const numberMax = 40 // bytes of an account's number
 
-// BankOf returns the bank that keeps an account. An account is BANK/NUMBER: a BIC, and 1 to 40 of
-// 0-9 A-Z a-z . _ -
+// BankOf returns the bank that keeps an account. An account is BANK/NUMBER: a BIC, and a number of
+// 1 to 40 bytes of 0-9 A-Z a-z and . _ - alone.
 func BankOf(account string) (string, bool) {
 	bank, number, _ := strings.Cut(account, "/")
 	if !isBank(bank) || number == "" || len(number) > numberMax {

@@ -138,7 +138,7 @@ func openEnvelope(headers []Header) (Message, string, error) {
 		errs = append(errs, fmt.Errorf("header %s is %s, which is unknown, must be one that has a topic: %s",
 			HeaderType, shown(kind), typeOf(&Invitation{})))
 	}
-	var found []Fault
+	var found []FaultError
 	c := check{found: &found}
 	if m.ID != "" {
 		c.id("header "+HeaderID, m.ID)
@@ -186,6 +186,12 @@ func envelopeHeaders(headers []Header) (map[string]string, []error) {
 			errs = append(errs, fmt.Errorf("header %s is %s, must be %q", h.Key, shown(e[h.Key]), want))
 		}
 	}
+	return e, append(errs, missingHeaders(e)...)
+}
+
+// missingHeaders says which of the headers that must stand on an envelope do not.
+func missingHeaders(e map[string]string) []error {
+	var errs []error
 	for _, name := range []string{HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderTime} {
 		if _, ok := e[name]; !ok {
 			errs = append(errs, fmt.Errorf("header %s is missing", name))
@@ -193,7 +199,7 @@ func envelopeHeaders(headers []Header) (map[string]string, []error) {
 			errs = append(errs, fmt.Errorf("header %s has no value that can be read", name))
 		}
 	}
-	return e, errs
+	return errs
 }
 
 // fixed returns what a header must be that can be one thing only.
@@ -210,7 +216,7 @@ func fixed(name string) (string, bool) {
 
 // validate reports every fault of the attributes and of the body.
 func (m Message) validate() error {
-	var found []Fault
+	var found []FaultError
 	c := check{found: &found}
 	c.id("id", m.ID)
 	if m.Cause != "" {

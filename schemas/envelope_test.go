@@ -98,8 +98,10 @@ func TestDecodeTellsWhatIsWrong(t *testing.T) {
 		},
 		"an empty body": {
 			value: func([]byte) []byte { return nil },
-			want: []string{"id is empty", "seller is empty", "reference is empty", "buyer is empty",
-				"amount is missing"},
+			want: []string{
+				"id is empty", "seller is empty", "reference is empty", "buyer is empty",
+				"amount is missing",
+			},
 		},
 	}
 	for name, test := range tests {
@@ -179,8 +181,10 @@ func TestEncodeRefuses(t *testing.T) {
 		"a body that is too large":         {message(large), []string{"at most 65536"}},
 		"faults of both": {
 			schemas.Message{Attributes: schemas.Attributes{ID: "1", Source: "/"}, Body: &schemas.Refusal{}},
-			[]string{"time is not", "invitation_id is empty", "content_digest has 0 bytes",
-				"reason is not set"},
+			[]string{
+				"time is not", "invitation_id is empty", "content_digest has 0 bytes",
+				"reason is not set",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,9 +309,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("aval.v1.Entry"), []byte("/"), []byte("0"), []byte{0x0a, 0xff})
 	f.Fuzz(func(t *testing.T, kind, id, at, value []byte) {
 		m, err := schemas.Decode([]schemas.Header{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: id},
+			{Key: "ce_specversion", Value: []byte("1.0")},
+			{Key: "ce_id", Value: id},
 			{Key: "ce_time", Value: at},
-			{Key: "ce_source", Value: []byte("/fuzz")}, {Key: "ce_type", Value: kind},
+			{Key: "ce_source", Value: []byte("/fuzz")},
+			{Key: "ce_type", Value: kind},
 		}, value)
 		if err != nil {
 			if len(err.Error()) > 64<<10 {

@@ -1,12 +1,16 @@
 package schemas
 
-import "google.golang.org/protobuf/types/known/timestamppb"
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
 
 // InvitationFaults reports everything that is wrong with an invitation, what Validate asks and what makes
 // sense. Decode asks only the former, without which nobody could be answered; the stage invitation asks this,
 // and refuses it with a message.
-func InvitationFaults(x *Invitation) []Fault {
-	var found []Fault
+func InvitationFaults(x *Invitation) []FaultError {
+	var found []FaultError
 	c := check{found: &found}
 	if x == nil {
 		c.fault("invitation", "is missing")
@@ -68,17 +72,18 @@ func (c check) deadlines(field string, x *Deadlines) {
 		field string
 		at    *timestamppb.Timestamp
 	}{{"accept_by", x.GetAcceptBy()}, {"present_by", x.GetPresentBy()}, {"settle_by", x.GetSettleBy()}}
-	var before int
-	for i, d := range all {
+	var before string
+	var bound time.Time
+	for _, d := range all {
 		switch {
 		case d.at == nil:
 			continue
 		case !d.at.IsValid() || !inTime(d.at.AsTime()):
 			c.fault(d.field, "is no time between 1970 and 9999")
 			continue
-		case before < i && all[before].at.IsValid() && d.at.AsTime().Before(all[before].at.AsTime()):
-			c.fault(d.field, "lies before %s, must not", all[before].field)
+		case before != "" && d.at.AsTime().Before(bound):
+			c.fault(d.field, "lies before %s, must not", before)
 		}
-		before = i
+		before, bound = d.field, d.at.AsTime()
 	}
 }

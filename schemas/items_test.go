@@ -1,7 +1,7 @@
 package schemas_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -232,7 +232,7 @@ func TestDirectory(t *testing.T) {
 	})
 	many := directory()
 	for i := range 1000 {
-		many.Participants = append(many.Participants, &schemas.Participant{Bank: fmt.Sprint(i)})
+		many.Participants = append(many.Participants, &schemas.Participant{Bank: strconv.Itoa(i)})
 	}
 	if got := schemas.FaultsOf(schemas.Validate(many)); len(got) != schemas.FaultsMax {
 		t.Errorf("%d faults are reported, want %d", len(got), schemas.FaultsMax)

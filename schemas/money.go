@@ -38,7 +38,7 @@ func ParseMoney(text, currency string) (*Money, error) {
 	case minor == 0:
 		return nil, fmt.Errorf("amount is zero, must be at least %s %s", FormatAmount(1, currency), currency)
 	}
-	return &Money{MinorUnits: int64(minor), Currency: currency}, nil //nolint:gosec // it is at most AmountMax
+	return &Money{MinorUnits: int64(minor), Currency: currency}, nil
 }
 
 func isDigits(text string) bool {

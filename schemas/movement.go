@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -79,13 +80,10 @@ func (c check) partysKind(field string, kind AccountKind) {
 
 // verbs names what a command can ask for.
 func verbs(d protoreflect.MessageDescriptor) string {
-	var names string
 	fields := d.Oneofs().ByName("verb").Fields()
-	for i := range fields.Len() {
-		if i > 0 {
-			names += ", "
-		}
-		names += string(fields.Get(i).Name())
+	names := make([]string, fields.Len())
+	for i := range names {
+		names[i] = string(fields.Get(i).Name())
 	}
-	return names
+	return strings.Join(names, ", ")
 }

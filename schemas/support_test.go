@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Bool("update", false, "add golden files that are missing; never change one")
-	os.Exit(m.Run()) //nolint:forbidigo // this is the test's main
+	os.Exit(m.Run())
 }
 
 const (
@@ -56,16 +56,22 @@ func examples() map[string]proto.Message {
 			NoticeId: schemas.DeriveID("notice", "2"), Notice: advice(),
 		},
 		"receipt": &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
-		"dead-letter": &schemas.DeadLetter{Topic: "invitations", Partition: 3, Offset: 1 << 40,
-			Original: unreadable()},
+		"dead-letter": &schemas.DeadLetter{
+			Topic: "invitations", Partition: 3, Offset: 1 << 40,
+			Original: unreadable(),
+		},
 		"directory": directory(),
-		"takeover": &schemas.Takeover{History: schemas.DeriveID("history"), Partitions: 240,
-			Owner: "ledger-0"},
+		"takeover": &schemas.Takeover{
+			History: schemas.DeriveID("history"), Partitions: 240,
+			Owner: "ledger-0",
+		},
 		"entry": &schemas.Entry{
 			Decision: &schemas.Decision{
 				Offset: 7, Outcome: schemas.Outcome_OUTCOME_DONE,
-				Changes: []*schemas.Change{{Table: "accounts", Field: "AVALBRSP/1",
-					Value: "deposit BRL open 0 0 0 - -"}},
+				Changes: []*schemas.Change{{
+					Table: "accounts", Field: "AVALBRSP/1",
+					Value: "deposit BRL open 0 0 0 - -",
+				}},
 			},
 			Id: "m1", Movement: movements()["hold"],
 		},
@@ -203,8 +209,10 @@ func movements() map[string]*schemas.Movement {
 	movement := func() *schemas.Movement {
 		return &schemas.Movement{
 			Account: issuingBank + "/9.9",
-			Reference: &anypb.Any{TypeUrl: "type.googleapis.com/aval.v1.Receipt",
-				Value: []byte("\x0a\x02n1")},
+			Reference: &anypb.Any{
+				TypeUrl: "type.googleapis.com/aval.v1.Receipt",
+				Value:   []byte("\x0a\x02n1"),
+			},
 			Content: digest(9),
 		}
 	}

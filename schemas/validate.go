@@ -11,14 +11,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Fault is one thing that is wrong with a message.
-type Fault struct {
+// FaultError is one thing that is wrong with a message.
+type FaultError struct {
 	Field   string // dotted: amount.minor_units, participants[2].bank
 	Problem string // what it is and what it must be; never a long value
 }
 
 // Error says where and what.
-func (f Fault) Error() string { return f.Field + " " + f.Problem }
+func (f FaultError) Error() string { return f.Field + " " + f.Problem }
 
 // Limits of what messages hold.
 const (
@@ -34,33 +34,33 @@ const (
 	DigestSize = 16 // bytes
 )
 
-// Validate reports every fault of a message at once: errors.Join of Faults. FaultsOf takes them apart.
+// Validate reports every fault of a message at once: errors.Join of FaultErrors. FaultsOf takes them apart.
 //
 // Journals are read for ever: a rule here may be loosened, never tightened. Of an invitation it asks only
 // what is needed to answer it; see InvitationFaults.
 func Validate(m proto.Message) error {
 	if isNil(m) {
-		return Fault{"message", "is missing"}
+		return FaultError{"message", "is missing"}
 	}
 	v, ok := m.(interface{ faults(check) })
 	if !ok {
-		return Fault{"message", "is a " + typeOf(m) + ", which does not stand alone"}
+		return FaultError{"message", "is a " + typeOf(m) + ", which does not stand alone"}
 	}
-	var found []Fault
+	var found []FaultError
 	v.faults(check{found: &found})
 	return join(found)
 }
 
 // FaultsOf returns the faults that an error joins, in order.
-func FaultsOf(err error) []Fault {
+func FaultsOf(err error) []FaultError {
 	if err == nil {
 		return nil
 	}
-	if f, ok := err.(Fault); ok { //nolint:errorlint // it takes the tree apart itself
-		return []Fault{f}
+	if f, ok := err.(FaultError); ok { //nolint:errorlint // it takes the tree apart itself
+		return []FaultError{f}
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
-		var all []Fault
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []FaultError
 		for _, e := range joined.Unwrap() {
 			all = append(all, FaultsOf(e)...)
 		}
@@ -69,7 +69,7 @@ func FaultsOf(err error) []Fault {
 	return FaultsOf(errors.Unwrap(err))
 }
 
-func join(found []Fault) error {
+func join(found []FaultError) error {
 	errs := make([]error, len(found))
 	for i, f := range found {
 		errs[i] = f
@@ -80,12 +80,12 @@ func join(found []Fault) error {
 // check collects the faults below one field.
 type check struct {
 	path  string
-	found *[]Fault
+	found *[]FaultError
 }
 
 func (c check) fault(field, format string, args ...any) {
 	if len(*c.found) < FaultsMax {
-		*c.found = append(*c.found, Fault{c.path + field, fmt.Sprintf(format, args...)})
+		*c.found = append(*c.found, FaultError{c.path + field, fmt.Sprintf(format, args...)})
 	}
 }
 

@@ -110,8 +110,8 @@ func TestInvitationFaults(t *testing.T) {
 		"nothing wrong": {func(*schemas.Invitation) {}, ""},
 		"empty": {
 			func(x *schemas.Invitation) { proto.Reset(x) },
-			"account_source amount buyer directory_version funding id id issuing receiving_account " +
-				"receiving_bank reference route seller",
+			"account_source amount buyer directory_version funding id " +
+				"id issuing receiving_account receiving_bank reference route seller",
 		},
 		"another id": {func(x *schemas.Invitation) { x.Id = "i1" }, "id"},
 		"another's bank": {
@@ -254,8 +254,10 @@ func TestMovement(t *testing.T) {
 			},
 		},
 		"credit": {
-			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCredit()) },
-				"credit.amount credit.contra"},
+			"empty": {
+				func(x *schemas.Movement) { proto.Reset(x.GetCredit()) },
+				"credit.amount credit.contra",
+			},
 		},
 		"debit": {
 			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetDebit()) }, "debit.amount debit.contra"},
@@ -276,8 +278,10 @@ func TestMovement(t *testing.T) {
 			"internal": {func(x *schemas.Movement) { x.GetHold().Kind = 3 }, "hold.kind"},
 		},
 		"capture": {
-			"empty": {func(x *schemas.Movement) { proto.Reset(x.GetCapture()) },
-				"capture.amount capture.hold"},
+			"empty": {
+				func(x *schemas.Movement) { proto.Reset(x.GetCapture()) },
+				"capture.amount capture.hold",
+			},
 		},
 		"release": {"empty": {func(x *schemas.Movement) { proto.Reset(x.GetRelease()) }, "release.hold"}},
 		"tick": {
@@ -359,7 +363,7 @@ func TestFaultsAreShort(t *testing.T) {
 
 func TestFaultsOf(t *testing.T) {
 	t.Parallel()
-	one := schemas.Fault{Field: "a", Problem: "is b"}
+	one := schemas.FaultError{Field: "a", Problem: "is b"}
 	joined := errors.Join(one, errors.New("else"), errors.Join(one))
 	if got := schemas.FaultsOf(fmt.Errorf("read line 1: %w", joined)); len(got) != 2 || got[0] != one ||
 		got[1] != one {
@@ -378,8 +382,10 @@ func TestFaultsOf(t *testing.T) {
 
 func TestShorten(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd", "abcé": "abc",
-		"a\xff\xffb": "a\uFFFD"} {
+	for text, want := range map[string]string{
+		"": "", "abcd": "abcd", "abcde": "abcd", "abcé": "abc",
+		"a\xff\xffb": "a\uFFFD",
+	} {
 		if got := schemas.Shorten(text, 4); got != want {
 			t.Errorf("Shorten(%q, 4) = %q, want %q", text, got, want)
 		}

@@ -89,15 +89,15 @@ func ascii(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
-		text = text[size:]
 		switch high, low := utf16.EncodeRune(r); {
 		case r < 0x7f:
-			out = append(out, byte(r))
+			out = append(out, text[0])
 		case r > 0xffff:
 			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 		default:
 			out = fmt.Appendf(out, `\u%04x`, r)
 		}
+		text = text[size:]
 	}
 	return out
 }

@@ -47,7 +47,7 @@ func followInvitation(in pipeline.In) ([]pipeline.Out, error) {
 }
 
 // listed is the faults for people, in one line.
-func listed(faults []schemas.Fault) string {
+func listed(faults []schemas.FaultError) string {
 	texts := make([]string, len(faults))
 	for i, f := range faults {
 		texts[i] = f.Error()

@@ -314,7 +314,8 @@ func drawEntry(t *rapid.T) (*schemas.Entry, bool) {
 	}
 	if m.GetVerb() == nil || !genuine {
 		m.Verb = rapid.SampledFrom([]*schemas.Movement{
-			{Verb: vouch}, {Verb: hold},
+			{Verb: vouch},
+			{Verb: hold},
 			{Verb: &schemas.Movement_Release{Release: &schemas.Release{Hold: "h1"}}},
 		}).Draw(t, "verb").GetVerb()
 	}

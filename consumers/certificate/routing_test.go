@@ -194,7 +194,7 @@ func checkOriginal(t *testing.T, letter *schemas.DeadLetter, id string, want pro
 	t.Helper()
 	var headers []schemas.Header
 	for _, h := range letter.GetOriginal().GetHeaders() {
-		headers = append(headers, schemas.Header{Key: string(h.GetKey()), Value: h.GetValue()})
+		headers = append(headers, schemas.Header{Key: h.GetKey(), Value: h.GetValue()})
 	}
 	m, err := schemas.Decode(headers, letter.GetOriginal().GetValue())
 	if err != nil || m.ID != id || !proto.Equal(m.Body, want) {

@@ -156,9 +156,11 @@ func told(outs []pipeline.Out) []string {
 			if body.GetReason() != schemas.Reason_REASON_UNSPECIFIED {
 				line += " " + body.GetReason().Word()
 			}
+			var then strings.Builder
 			for _, r := range body.GetThen() {
-				line += " > " + role(r)
+				then.WriteString(" > " + role(r))
 			}
+			line += then.String()
 		case *schemas.DeadLetter:
 			line += " " + body.GetOriginal().GetReason()
 		case *schemas.IssuanceRequest:

@@ -145,7 +145,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rows, err := read(test.text)
-			var f batch.Fault
+			var f batch.FaultError
 			if !errors.As(err, &f) {
 				t.Fatalf("read: %v, want a fault", err)
 			}
@@ -186,7 +186,7 @@ func TestScan(t *testing.T) {
 	}
 	absent := filepath.Join(dir, "absent")
 	for _, path := range []string{dir, absent, file("empty", ""), file("open", header+"\"")} {
-		var f batch.Fault
+		var f batch.FaultError
 		if _, err := batch.Scan(path); !errors.As(err, &f) || f.File != path {
 			t.Errorf("Scan(%s): %v, want a fault", path, err)
 		}
@@ -245,7 +245,9 @@ func TestParse(t *testing.T) {
 			row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", schemas.TextMax+1) }), 0,
 			"buyer_id: is longer than 16384 bytes",
 		},
-		"as long as may be":      {row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", schemas.TextMax) }), 1050, ""},
+		"as long as may be": {
+			row(func(r *batch.Row) { r.BuyerID = strings.Repeat("b", schemas.TextMax) }), 1050, "",
+		},
 		"an id of a space":       {row(func(r *batch.Row) { r.OrderID = " " }), 1050, ""},
 		"an id that is anything": {row(func(r *batch.Row) { r.SellerID = "\x00\r\n,\"ü店" }), 1050, ""},
 	}
@@ -291,7 +293,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		rows, err := read(header + text)
 		if err != nil {
-			var fault batch.Fault
+			var fault batch.FaultError
 			if !errors.As(err, &fault) || fault.Line == 0 {
 				t.Fatalf("read %q: %v, want a fault with its line", text, err)
 			}

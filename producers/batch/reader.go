@@ -48,7 +48,7 @@ func NewReader(name string, in io.Reader) (*Reader, error) {
 	}
 	header, err := r.records.next()
 	if errors.Is(err, io.EOF) {
-		return nil, Fault{File: name, Problem: "is empty; it needs a header that names its columns"}
+		return nil, FaultError{File: name, Problem: "is empty; it needs a header that names its columns"}
 	}
 	if err != nil {
 		return nil, err
@@ -64,15 +64,15 @@ func Open(path string) (*Reader, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, Fault{File: path, Problem: "cannot be read", Cause: err}
+		return nil, FaultError{File: path, Problem: "cannot be read", Cause: err}
 	case info.IsDir():
-		return nil, Fault{File: path, Problem: "is a folder; give a file"}
+		return nil, FaultError{File: path, Problem: "is a folder; give a file"}
 	case !info.Mode().IsRegular():
-		return nil, Fault{File: path, Problem: "is no regular file, which can be read twice; write it to one"}
+		return nil, FaultError{File: path, Problem: "is no regular file, which can be read twice; write it to one"}
 	}
 	f, err := os.Open(path) //nolint:gosec // the path is the user's own
 	if err != nil {
-		return nil, Fault{File: path, Problem: "cannot be read", Cause: err}
+		return nil, FaultError{File: path, Problem: "cannot be read", Cause: err}
 	}
 	r, err := NewReader(path, f)
 	if err != nil {
@@ -133,8 +133,8 @@ func (r *Reader) Next() (Row, error) {
 // Close closes the file that Open opened.
 func (r *Reader) Close() error { return r.close() }
 
-// Fault is why a file cannot be read, and where.
-type Fault struct {
+// FaultError is why a file cannot be read, and where.
+type FaultError struct {
 	File    string
 	Record  int // its number: the header is 0, the first order 1
 	Line    int // the line of the file; 0 where it is about the whole file
@@ -143,7 +143,7 @@ type Fault struct {
 }
 
 // Error says what and where.
-func (f Fault) Error() string {
+func (f FaultError) Error() string {
 	text := f.File
 	switch {
 	case f.Line > 0 && f.Record > 0:
@@ -159,7 +159,7 @@ func (f Fault) Error() string {
 }
 
 // Unwrap returns the cause.
-func (f Fault) Unwrap() error { return f.Cause }
+func (f FaultError) Unwrap() error { return f.Cause }
 
 // firstInvalid is the index of the first byte that is no UTF-8.
 func firstInvalid(text []byte) int {

@@ -47,7 +47,7 @@ const mark = "\xef\xbb\xbf" // a byte order mark, which some programs put before
 func (r *records) dropMark() error {
 	head, err := r.in.Peek(len(mark))
 	if err != nil && !errors.Is(err, io.EOF) {
-		return Fault{File: r.name, Problem: "cannot be read", Cause: err}
+		return FaultError{File: r.name, Problem: "cannot be read", Cause: err}
 	}
 	if string(head) == mark {
 		_, err = r.in.Discard(len(mark))
@@ -72,7 +72,7 @@ func (r *records) next() ([]string, error) {
 			r.ends = append(r.ends, len(r.text))
 			return r.fields()
 		case err != nil:
-			return nil, Fault{File: r.name, Record: r.record, Line: r.line, Problem: "cannot be read", Cause: err}
+			return nil, FaultError{File: r.name, Record: r.record, Line: r.line, Problem: "cannot be read", Cause: err}
 		}
 		if r.raw = append(r.raw, b); len(r.raw) > RecordMax {
 			return nil, r.tooLong(s)
@@ -140,7 +140,7 @@ func (r *records) skipBlank() error {
 		case errors.Is(err, io.EOF):
 			return io.EOF
 		case err != nil:
-			return Fault{File: r.name, Record: r.record + 1, Line: r.line, Problem: "cannot be read", Cause: err}
+			return FaultError{File: r.name, Record: r.record + 1, Line: r.line, Problem: "cannot be read", Cause: err}
 		case next[0] != '\n' && next[0] != '\r':
 			return nil
 		}
@@ -179,5 +179,5 @@ func (r *records) tooLong(s state) error {
 }
 
 func (r *records) fault(line int, format string, values ...any) error {
-	return Fault{File: r.name, Record: r.record, Line: line, Problem: fmt.Errorf(format, values...).Error()}
+	return FaultError{File: r.name, Record: r.record, Line: line, Problem: fmt.Errorf(format, values...).Error()}
 }

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,7 +39,7 @@ func newPlace(t *testing.T, orders string) place {
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(path) //nolint:gosec // the test's own
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (w *world) ends(topic string) (ends [partitions]int) {
 func TestSampleTwice(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { twice(t, seed) })
 		})
@@ -174,7 +174,7 @@ func twice(t *testing.T, seed uint64) {
 func TestCutOffAnywhere(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { cutOff(t, seed) })
 		})
@@ -186,7 +186,7 @@ func cutOff(t *testing.T, seed uint64) {
 	orders := sampleOf(t, seed, 120)
 	w, p := newWorld(t, seed), newPlace(t, orders)
 	w.ledger.early = int(seed % 3)
-	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test's
+	random := rand.New(rand.NewPCG(seed, 2))
 	for range 1 + seed%3 {
 		w.cut = 1 + random.IntN(12)
 		if _, err := run(t.Context(), w, p, nil); err == nil {

@@ -22,16 +22,20 @@ func (t *Tracker) foldEntry(item *schemas.Entry) error {
 		}
 	case m.GetHold() != nil && item.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REFUSED:
 		r := &schemas.IssuanceRequest{}
-		if m.GetReference().UnmarshalTo(r) != nil {
-			return nil // another system's
-		}
-		d := t.deals[r.GetTerms().GetInvitationId()]
-		if d != nil && item.GetId() == schemas.HoldID(r.GetTerms().GetInvitationId()) {
-			d.held = item.GetDecision().GetReason()
-			t.advance(d)
+		if m.GetReference().UnmarshalTo(r) == nil { // others are another system's
+			t.foldHold(r.GetTerms().GetInvitationId(), item)
 		}
 	}
 	return nil
+}
+
+// foldHold takes the issuing bank's refusal to freeze what an invitation asks for.
+func (t *Tracker) foldHold(invitation string, item *schemas.Entry) {
+	d := t.deals[invitation]
+	if d != nil && item.GetId() == schemas.HoldID(invitation) {
+		d.held = item.GetDecision().GetReason()
+		t.advance(d)
+	}
 }
 
 // foldOpen compares what was opened with what the file needs. The first opening of an account stands.

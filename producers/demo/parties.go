@@ -30,14 +30,7 @@ func Directory(before *schemas.Directory, keys map[string][]*schemas.PublicKey) 
 	participant := func(bank, name, domain string) *schemas.Participant {
 		p := &schemas.Participant{Bank: bank, Name: name, Contacts: []string{domain}}
 		own := keys[bank]
-		for _, former := range before.GetParticipants() {
-			for _, key := range former.GetKeys() {
-				if former.GetBank() == bank && !hasKey(own, key.GetId()) {
-					p.Keys = append(p.Keys, key)
-				}
-			}
-		}
-		p.Keys = append(p.Keys, own...)
+		p.Keys = append(formerKeys(before, bank, own), own...)
 		if len(own) > 0 {
 			p.SigningKeyId = own[len(own)-1].GetId()
 		}
@@ -53,6 +46,19 @@ func Directory(before *schemas.Directory, keys map[string][]*schemas.PublicKey) 
 		}
 	}
 	return d
+}
+
+// formerKeys are the keys of a bank that the directory before has, and that are not among its own now.
+func formerKeys(before *schemas.Directory, bank string, own []*schemas.PublicKey) []*schemas.PublicKey {
+	var keys []*schemas.PublicKey
+	for _, former := range before.GetParticipants() {
+		for _, key := range former.GetKeys() {
+			if former.GetBank() == bank && !hasKey(own, key.GetId()) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 func hasKey(keys []*schemas.PublicKey, id string) bool {
@@ -99,7 +105,7 @@ func name(kind string, parts ...string) string {
 func derive(kind string, parts ...string) [sha256.Size]byte {
 	text := append([]byte(kind), 0)
 	for _, part := range parts {
-		text = binary.BigEndian.AppendUint32(text, uint32(len(part))) //nolint:gosec // at most 1024 bytes
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part))) //nolint:gosec // at most schemas.TextMax bytes
 		text = append(text, part...)
 	}
 	return sha256.Sum256(text)

@@ -128,7 +128,7 @@ func (r *run) plan() error {
 	r.rows = rows
 	r.Progress.Stage("read orders", rows)
 	defer r.Progress.Done()
-	return r.orders(func(row batch.Row, order batch.Order, reason string) error {
+	return r.orders(func(_ batch.Row, order batch.Order, reason string) error {
 		r.Progress.Add(1)
 		if reason != "" {
 			return nil

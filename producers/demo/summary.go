@@ -117,31 +117,39 @@ func (s Summary) JSON(w io.Writer) error {
 func (s Summary) Table(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d orders in %s s, kafka %s, redis %s\n\n", s.Orders, s.Seconds, s.Kafka, s.Redis)
-	currencies := slices.Sorted(maps.Keys(s.Amounts))
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "\torders\t")
-	for _, currency := range currencies {
-		fmt.Fprintf(table, "%s\t", currency)
-	}
-	fmt.Fprintln(table)
-	for _, outcome := range outcomes() {
-		fmt.Fprintf(table, "%s\t%d\t", outcome, s.Outcomes[outcome])
-		for _, currency := range currencies {
-			fmt.Fprintf(table, "%s\t", s.Amounts[currency][outcome])
-		}
-		fmt.Fprintln(table)
-	}
-	fmt.Fprint(table, "frozen\t\t")
-	for _, currency := range currencies {
-		fmt.Fprintf(table, "%s\t", s.Balances[currency].Frozen)
-	}
-	fmt.Fprintln(table)
-	_ = table.Flush() // a Builder takes everything
+	_, err := io.WriteString(table, s.cells())
+	err = errors.Join(err, table.Flush())
 	fmt.Fprintf(&b, "\n%d invariants checked, %d violations\n", s.Invariants.Checked, s.Invariants.Violated)
-	if _, err := io.WriteString(w, b.String()); err != nil {
+	if err == nil {
+		_, err = io.WriteString(w, b.String())
+	}
+	if err != nil {
 		return fmt.Errorf("write summary: %w", err)
 	}
 	return nil
+}
+
+// cells are the table's, a tab after each.
+func (s Summary) cells() string {
+	var b strings.Builder
+	currencies := slices.Sorted(maps.Keys(s.Amounts))
+	b.WriteString("\torders\t")
+	for _, currency := range currencies {
+		b.WriteString(currency + "\t")
+	}
+	for _, outcome := range outcomes() {
+		fmt.Fprintf(&b, "\n%s\t%d\t", outcome, s.Outcomes[outcome])
+		for _, currency := range currencies {
+			b.WriteString(s.Amounts[currency][outcome] + "\t")
+		}
+	}
+	b.WriteString("\nfrozen\t\t")
+	for _, currency := range currencies {
+		b.WriteString(s.Balances[currency].Frozen + "\t")
+	}
+	b.WriteString("\n")
+	return b.String()
 }
 
 // UsageError is one that whoever started the run mends.
@@ -175,7 +183,7 @@ const (
 // ExitCode is what a process that ran the demo exits with.
 func ExitCode(s Summary, err error) int {
 	var usage UsageError
-	var fault batch.Fault
+	var fault batch.FaultError
 	switch {
 	case errors.As(err, &usage), errors.As(err, &fault):
 		return ExitUsage

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -262,7 +263,7 @@ func (w *world) decide(name string, in pipeline.In) []pipeline.Record {
 }
 
 func (w *world) item(name, topic string, in pipeline.In, body proto.Message, epoch int64) pipeline.Record {
-	id := schemas.DeriveID(name, fmt.Sprint(in.Partition), fmt.Sprint(in.Offset))
+	id := schemas.DeriveID(name, strconv.Itoa(in.Partition), strconv.FormatInt(in.Offset, 10))
 	r, err := pipeline.Encode(topic, schemas.Message{
 		Attributes: schemas.Attributes{ID: id, Source: "/aval/" + name, Cause: in.ID, Time: in.Time}, Body: body,
 	})

@@ -31,7 +31,7 @@ func Generate(w io.Writer, seed uint64, rows int) error {
 	if rows < RowsMin {
 		return fmt.Errorf("a sample of %d rows cannot hold all branches, at least %d can", rows, RowsMin)
 	}
-	g := &generator{rand: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // it must be the same for the same seed
+	g := &generator{rand: rand.New(rand.NewPCG(seed, 0))}
 	for len(g.rows) < rows {
 		g.row(len(g.rows))
 	}

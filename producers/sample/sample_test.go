@@ -3,6 +3,7 @@ package sample_test
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,10 +23,11 @@ func generate(t *testing.T, seed uint64, rows int) string {
 
 func TestSameSeedSameBytes(t *testing.T) {
 	t.Parallel()
-	if generate(t, 7, sample.RowsDefault) != generate(t, 7, sample.RowsDefault) {
+	first := generate(t, 7, sample.RowsDefault)
+	if again := generate(t, 7, sample.RowsDefault); again != first {
 		t.Error("two samples of one seed differ")
 	}
-	if generate(t, 7, sample.RowsDefault) == generate(t, 9, sample.RowsDefault) {
+	if other := generate(t, 9, sample.RowsDefault); other == first {
 		t.Error("two seeds give one sample")
 	}
 	if err := sample.Generate(&bytes.Buffer{}, 1, sample.RowsMin-1); err == nil {
@@ -37,7 +39,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 func TestEveryBranch(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			counts := branches(t, generate(t, seed, sample.RowsMin))
 			for _, branch := range []string{
@@ -72,9 +74,9 @@ func branches(t *testing.T, text string) map[string]int {
 		order, reason := batch.Parse(row)
 		if reason != "" {
 			for _, part := range []string{
-				"order_id: is empty", "seller_id: is empty", "buyer_id: is empty", "amount: is empty", "amount: is zero",
-				"amount: is too large", "amount: has 3 digits after", "JPY has 0", "KWD has 3", "must be digits",
-				"currency: is empty", "currency: \"XYZ\"",
+				"order_id: is empty", "seller_id: is empty", "buyer_id: is empty", "amount: is empty",
+				"amount: is zero", "amount: is too large", "amount: has 3 digits after", "JPY has 0", "KWD has 3",
+				"must be digits", "currency: is empty", "currency: \"XYZ\"",
 			} {
 				if strings.Contains(reason, part) {
 					counts[part]++
