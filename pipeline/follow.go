@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/aval-systems/aval/schemas"
@@ -17,6 +18,7 @@ type Follower struct {
 	Publisher  Publisher
 	Partitions int
 	IsJournal  IsJournal
+	Logger     *slog.Logger
 }
 
 // Stage is the work of a stage: fetch a batch, decode, follow, publish, commit.
@@ -59,6 +61,7 @@ func (f *Follower) Sink(s Sink) []Work {
 					}
 					return err
 				}
+				f.tell(ctx, s.Name(), b, letters)
 				r.done(b, next)
 				return nil
 			},
@@ -87,17 +90,35 @@ func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) err
 	if err := f.Publisher.Publish(ctx, records); err != nil {
 		return fmt.Errorf("publish what follows: %w", err)
 	}
+	f.tell(ctx, s.Name, b, records)
 	r.done(b, next)
 	return nil
 }
 
+// tell logs how many dead letters a batch left. An operator finds them, and why, in their topic.
+func (f *Follower) tell(ctx context.Context, stage string, b *Batch, records []Record) {
+	letters := 0
+	for _, r := range records {
+		if r.Topic == schemas.TopicDeadLetters {
+			letters++
+		}
+	}
+	if letters > 0 {
+		f.Logger.WarnContext(ctx, "dead letters", "stage", stage, "topic", b.Topic, "partition", b.Partition,
+			"count", letters, "before", b.Next)
+	}
+}
+
 // Follows returns the records that follow from a message: the same for the same message, byte for byte. A stage
-// that panics has found a message that it cannot take: a dead letter follows, and its neighbours go on.
+// that panics, or that makes what cannot be written, has found a message that it cannot take: a dead letter
+// follows, and its neighbours go on.
 func Follows(s Stage, in In) (records []Record, err error) {
+	bury := func(format string, args ...any) []Record {
+		return []Record{DeadLetter(s.Name, in.original(), fmt.Sprintf("stage "+s.Name+" "+format, args...))}
+	}
 	defer func() {
-		if cause := recover(); cause != nil && in.record != nil {
-			reason := fmt.Sprintf("stage %s panicked: %v", s.Name, cause)
-			records, err = []Record{DeadLetter(s.Name, *in.record, reason)}, nil
+		if cause := recover(); cause != nil {
+			records, err = bury("panicked: %v", cause), nil
 		}
 	}()
 	outs, err := s.Follow(in)
@@ -110,7 +131,7 @@ func Follows(s Stage, in In) (records []Record, err error) {
 			Body:       out.Body,
 		})
 		if err != nil {
-			return nil, err
+			return bury("made what cannot be written: %v", err), nil
 		}
 		records = append(records, record)
 	}

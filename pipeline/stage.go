@@ -27,7 +27,15 @@ type In struct {
 	Key       string
 	Body      proto.Message
 
-	record *Record // as it was read
+	record *Record // as it was read; nil of one that was made
+}
+
+// original is the record of the message: as it was read, else what is known of it.
+func (in In) original() Record {
+	if in.record != nil {
+		return *in.record
+	}
+	return Record{Topic: in.Topic, Partition: in.Partition, Offset: in.Offset, Key: []byte(in.Key)}
 }
 
 // Out is a message that follows. The runner adds its source, its cause (the ID of the In) and its time,

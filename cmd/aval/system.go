@@ -123,7 +123,7 @@ func stageNames() []string {
 // works are the named ones, ready to be routed. The table is the map of the system.
 func (s *system) works(names []string, signer certificate.Signer) []pipeline.Work {
 	versions := &directories{log: s.kafka}
-	follower := &pipeline.Follower{Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal}
+	follower := &pipeline.Follower{Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal, Logger: s.logger}
 	config := register.Config{Namespace: s.namespace, Partitions: s.partitions}
 	table := map[string]func() []pipeline.Work{
 		"invitation":  func() []pipeline.Work { return follower.Stage(certificate.Invitation()) },
