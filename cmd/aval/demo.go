@@ -107,6 +107,23 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return &codeError{code: exitUsage, err: err}
 	}
+	orders, remove, err := f.ordersFile()
+	if err != nil {
+		return failed(err)
+	}
+	defer remove()
+	c := demo.Config{
+		Orders: orders, Funds: f.funds, Report: f.report, Certificates: f.certificates,
+		Kafka: cmp.Or(f.kafka, "embedded"), Redis: cmp.Or(f.redis, "embedded"),
+		Now: time.Now, Progress: progress,
+	}
+	if err := demo.Check(c); err != nil {
+		return &codeError{code: demo.ExitCode(demo.Summary{}, err), err: err}
+	}
+	keys, err := f.signer()
+	if err != nil {
+		return err
+	}
 	logger := newLogger(stderr)
 	p := f.place()
 	if f.kafka == "" {
@@ -117,25 +134,12 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		defer servers.Close() //nolint:errcheck // what it holds is written at once
 		p.kafka, p.redis = []string{servers.KafkaAddr}, []string{servers.RedisAddr}
 	}
-	orders, remove, err := f.ordersFile()
-	if err != nil {
-		return failed(err)
-	}
-	defer remove()
-	keys, err := f.signer()
-	if err != nil {
-		return err
-	}
 	s, err := open(ctx, p, logger)
 	if err != nil {
 		return failed(err)
 	}
 	defer s.close() //nolint:errcheck // everything was flushed
-	c := demo.Config{
-		Orders: orders, Funds: f.funds, Report: f.report, Certificates: f.certificates, Partitions: s.partitions,
-		Kafka: cmp.Or(f.kafka, "embedded"), Redis: cmp.Or(f.redis, "embedded"),
-		Now: time.Now, Progress: progress, Logger: logger,
-	}
+	c.Partitions, c.Logger = s.partitions, logger
 	if publish, err := f.publishes(ctx, s); err != nil {
 		return failed(err)
 	} else if publish {

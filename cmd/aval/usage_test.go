@@ -40,11 +40,19 @@ func TestFiles(t *testing.T) {
 			t.Parallel()
 			j := newJob(t, []byte(f.text), "1000")
 			refused(t, j, append(f.want, j.path("orders.csv")))
+			if _, err := os.Stat(j.path("data")); err == nil {
+				t.Error("the servers were started before the file was looked at")
+			}
 		})
 	}
 	t.Run("a folder", func(t *testing.T) {
 		t.Parallel()
 		refused(t, job{dir: t.TempDir(), funds: "1000"}, []string{folder, "is a folder"}, "--orders", folder)
+	})
+	t.Run("servers away", func(t *testing.T) {
+		t.Parallel()
+		refused(t, newJob(t, []byte(head+"\""), "1000"), []string{"never closed"},
+			"--kafka", "127.0.0.1:1", "--redis", "127.0.0.1:1")
 	})
 	t.Run("absent", func(t *testing.T) {
 		t.Parallel()

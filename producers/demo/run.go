@@ -83,6 +83,18 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Check says what is wrong with the files and the funds, before anything is begun and anybody is waited for.
+func Check(c Config) error {
+	if err := checkOutputs(c); err != nil {
+		return UsageError{Err: err}
+	}
+	if err := checkFunds(c.Funds); err != nil {
+		return err
+	}
+	_, err := batch.Scan(c.Orders)
+	return err
+}
+
 // Run runs the demo. With an error of an audit that found violations the summary is there nevertheless.
 func Run(ctx context.Context, c Config, d Deps) (Summary, error) {
 	if c.Progress == nil {
