@@ -54,7 +54,7 @@ func readUserData(data []byte) (claimed, error) {
 		if p, n = binary.Uvarint(data); n <= 0 || p > 1<<31-1 {
 			return claimed{}, bad
 		}
-		c.partitions = append(c.partitions, int(p)) //nolint:gosec // bounded
+		c.partitions = append(c.partitions, int(p))
 	}
 	return c, nil
 }

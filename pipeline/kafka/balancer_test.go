@@ -12,7 +12,8 @@ import (
 
 // someGroup draws members, what they claim, and partitions.
 func someGroup(t *rapid.T) (members []kafkago.GroupMember, partitions []kafkago.Partition,
-	claims map[string]claimed) {
+	claims map[string]claimed,
+) {
 	claims = map[string]claimed{}
 	topics := []string{"a", "b"}[:rapid.IntRange(1, 2).Draw(t, "topics")]
 	counts := map[string]int{}
@@ -30,7 +31,7 @@ func someGroup(t *rapid.T) (members []kafkago.GroupMember, partitions []kafkago.
 		data, err := balancer{held: func() (int32, []int) {
 			return int32(c.generation),
 				c.partitions
-		}}.UserData() //nolint:gosec // small
+		}}.UserData()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +59,7 @@ func TestBalance(t *testing.T) {
 		for id, topics := range got {
 			for topic, ids := range topics {
 				for _, p := range ids {
-					at := place{topic: topic, partition: int32(p)} //nolint:gosec // few
+					at := place{topic: topic, partition: int32(p)}
 					if owners[at] != "" {
 						t.Fatalf("%v is given to %s and %s", at, owners[at], id)
 					}

@@ -19,7 +19,10 @@ func TestConformance(t *testing.T) {
 		return c.NewPublisher(oneKey), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
 	}
 	tests.TestPubSub(t, tests.Features{ConsumerGroups: true, Persistent: true, GuaranteedOrder: true},
-		func(t *testing.T) (message.Publisher, message.Subscriber) { return grouped(t, "all") }, grouped)
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			t.Helper()
+			return grouped(t, "all")
+		}, grouped)
 }
 
 // Without a common key the messages are spread over the partitions.
@@ -30,5 +33,8 @@ func TestConformanceSpread(t *testing.T) {
 		return c.NewPublisher(nil), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
 	}
 	tests.TestPubSub(t, tests.Features{ConsumerGroups: true, Persistent: true},
-		func(t *testing.T) (message.Publisher, message.Subscriber) { return grouped(t, "all") }, grouped)
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			t.Helper()
+			return grouped(t, "all")
+		}, grouped)
 }

@@ -38,8 +38,8 @@ func split(set []byte) ([]chunk, error) {
 		}
 		raw := set[:size:size]
 		set = set[size:]
-		c := chunk{base: int64(binary.BigEndian.Uint64(raw)), raw: raw} //nolint:gosec // bits
-		c.next = c.base + int64(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))) + 1
+		c := chunk{base: int64(binary.BigEndian.Uint64(raw)), raw: raw}                //nolint:gosec // bits
+		c.next = c.base + int64(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))) + 1 //nolint:gosec // bits
 		if raw[magicAt] != 2 {
 			return chunks, fmt.Errorf("%w: offset %d has the old format %d", errDamaged, c.base, raw[magicAt])
 		}

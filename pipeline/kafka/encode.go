@@ -130,5 +130,5 @@ func varintBytes(n int) int { return (bits.Len64(uint64(n)<<1|1) + 6) / 7 } //no
 
 // advance returns the sequence after n more records; sequences begin anew after the largest int32.
 func advance(sequence int32, n int) int32 {
-	return int32((int64(sequence) + int64(n)) & math.MaxInt32) //nolint:gosec // masked
+	return int32((int64(sequence) + int64(n)) & math.MaxInt32)
 }

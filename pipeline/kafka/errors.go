@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -55,16 +56,16 @@ func asError(code int16) error {
 // not know whether it did. Whatever is not known to pass does not count: for a book's journal it must act as
 // a fence.
 func retriable(err error) bool {
-	var code kafkago.Error
-	if errors.As(err, &code) {
-		return retriableCode(code)
+	if code, ok := errors.AsType[kafkago.Error](err); ok {
+		return slices.Contains(retriableCodes(), code)
 	}
 	return errors.Is(err, errNoLeader) || errors.Is(err, errAway) || errors.Is(err, errWire)
 }
 
-func retriableCode(code kafkago.Error) bool {
-	switch code {
-	case kafkago.InvalidMessage, // 2: damaged on its way (CRC)
+// retriableCodes are all that count as retriable; a code that a later Kafka brings does not.
+func retriableCodes() []kafkago.Error {
+	return []kafkago.Error{
+		kafkago.InvalidMessage,               // 2: damaged on its way (CRC)
 		kafkago.UnknownTopicOrPartition,      // 3: the broker does not know it yet, or not any more
 		kafkago.LeaderNotAvailable,           // 5
 		kafkago.NotLeaderForPartition,        // 6
@@ -85,26 +86,24 @@ func retriableCode(code kafkago.Error) bool {
 		kafkago.OffsetNotAvailable,           // 78: the new leader does not know its end yet
 		kafkago.PreferredLeaderNotAvailable,  // 80
 		kafkago.EligibleLeadersNotAvailable,  // 83
-		kafkago.ThrottlingQuotaExceeded:      // 89
-		return true
+		kafkago.ThrottlingQuotaExceeded,      // 89
 	}
-	return false
 }
 
 // moved says whether the error is a reason to ask who leads or coordinates.
 func moved(err error) bool {
-	var code kafkago.Error
-	if !errors.As(err, &code) {
-		return true
-	}
-	switch code {
-	case kafkago.UnknownTopicOrPartition, kafkago.LeaderNotAvailable, kafkago.NotLeaderForPartition,
+	code, ok := errors.AsType[kafkago.Error](err)
+	return !ok || slices.Contains(movedCodes(), code)
+}
+
+// movedCodes are what a broker answers that does not, or not any more, do what it was asked for.
+func movedCodes() []kafkago.Error {
+	return []kafkago.Error{
+		kafkago.UnknownTopicOrPartition, kafkago.LeaderNotAvailable, kafkago.NotLeaderForPartition,
 		kafkago.BrokerNotAvailable, kafkago.ReplicaNotAvailable, kafkago.NetworkException,
 		kafkago.GroupCoordinatorNotAvailable, kafkago.NotCoordinatorForGroup, kafkago.NotController,
-		kafkago.KafkaStorageError, kafkago.FencedLeaderEpoch, kafkago.UnknownLeaderEpoch:
-		return true
+		kafkago.KafkaStorageError, kafkago.FencedLeaderEpoch, kafkago.UnknownLeaderEpoch,
 	}
-	return false
 }
 
 // backoff returns a wait with full jitter, which grows with the attempts.
@@ -112,7 +111,7 @@ func backoff(attempt int, first, most time.Duration) time.Duration {
 	if attempt < 20 {
 		most = min(most, first<<attempt)
 	}
-	return rand.N(most) + time.Millisecond //nolint:gosec // it spreads retries, no more
+	return rand.N(most) + time.Millisecond
 }
 
 const (

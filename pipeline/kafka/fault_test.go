@@ -178,8 +178,9 @@ func TestAppendThatEndedWithoutAnswer(t *testing.T) {
 func TestPublishPartialErrors(t *testing.T) {
 	t.Parallel()
 	cluster := fake(t)
-	for p, err := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.OutOfOrderSequenceNumber,
-		kerr.RequestTimedOut} {
+	for p, err := range []*kerr.Error{
+		kerr.NotLeaderForPartition, kerr.OutOfOrderSequenceNumber, kerr.RequestTimedOut,
+	} {
 		cluster.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{int32(p)}, Err: err, Count: 2,
 			//nolint:gosec // few

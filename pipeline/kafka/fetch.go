@@ -40,8 +40,8 @@ func (c *Client) fetch(
 		ReplicaID: -1, MaxWaitTime: int32(wait / time.Millisecond), //nolint:gosec // it is short
 		MinBytes: 1, MaxBytes: fetchBytes, SessionID: 0, SessionEpoch: -1,
 	}
-	for i, w := range wants {
-		if i == 0 || wants[i-1].topic != w.topic {
+	for _, w := range wants {
+		if n := len(request.Topics); n == 0 || request.Topics[n-1].Topic != w.topic {
 			request.Topics = append(request.Topics, fetch.RequestTopic{Topic: w.topic})
 		}
 		t := &request.Topics[len(request.Topics)-1]

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,7 +26,8 @@ type member struct {
 }
 
 func joinGroup(t *testing.T, address, namespace string, handle func(*message.Message,
-	*pipeline.Batch)) *member {
+	*pipeline.Batch),
+) *member {
 	t.Helper()
 	m := &member{client: connectTo(t, kafka.Config{Brokers: []string{address}, Namespace: namespace})}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -168,8 +170,8 @@ func TestSlowHandlerKeepsMemoryBounded(t *testing.T) {
 	}
 	publish(t, c, records)
 	release := make(chan struct{})
-	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g",
-		BatchBytes: size}).Subscribe(t.Context(), "entries")
+	s := c.Subscriber(pipeline.SubscriberConfig{Group: "g", BatchBytes: size})
+	messages, err := s.Subscribe(t.Context(), "entries")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,8 +258,8 @@ func TestNackRestartAndIdle(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := []pipeline.Mark{{Offset: -1}, {Offset: 3, Metadata: "three"}, {Offset: 3,
-		Metadata: "three"}}; !slices.Equal(marks, want) {
+	three := pipeline.Mark{Offset: 3, Metadata: "three"}
+	if want := []pipeline.Mark{{Offset: -1}, three, three}; !slices.Equal(marks, want) {
 		t.Errorf("resumed with %+v", marks)
 	}
 }
@@ -316,7 +318,7 @@ func TestTail(t *testing.T) {
 		}
 		return nil
 	})
-	if err != context.Canceled || got.values[0][0] != "5" || len(got.values[1]) != 10 ||
+	if !errors.Is(err, context.Canceled) || got.values[0][0] != "5" || len(got.values[1]) != 10 ||
 		got.values[2][0] != "10" {
 		t.Errorf("tail ended with %v after %v", err, got.values)
 	}

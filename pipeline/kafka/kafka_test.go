@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -44,8 +45,10 @@ func connectTo(t *testing.T, config kafka.Config) *kafka.Client {
 
 func topic(t *testing.T, c *kafka.Client, name string, partitions int) {
 	t.Helper()
-	specs := []kafka.TopicSpec{{Name: name, Partitions: partitions,
-		Configs: map[string]string{"max.message.bytes": "262144"}}}
+	specs := []kafka.TopicSpec{{
+		Name: name, Partitions: partitions,
+		Configs: map[string]string{"max.message.bytes": "262144"},
+	}}
 	if err := c.EnsureTopics(t.Context(), specs, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +90,14 @@ func readAll(t *testing.T, c *kafka.Client, topic string, partition int) []pipel
 	return all
 }
 
-// wantNumbered fails unless the records are the numbers from from on, without a gap or a repeat.
+// wantNumbered fails unless the records are the numbers from..to-1 in order, without a gap or a repeat.
 func wantNumbered(t *testing.T, records []pipeline.Record, from, to int) {
 	t.Helper()
 	if len(records) != to-from {
 		t.Fatalf("there are %d records, want %d", len(records), to-from)
 	}
 	for i, r := range records {
-		if string(r.Value) != fmt.Sprint(from+i) {
+		if string(r.Value) != strconv.Itoa(from+i) {
 			t.Fatalf("record %d is %s, want %d", i, r.Value, from+i)
 		}
 	}
@@ -127,7 +130,8 @@ func (h *handled) total() int {
 
 // consume handles envelopes until the channel closes; handle answers.
 func consume(t *testing.T, messages <-chan *message.Message, handle func(*message.Message,
-	*pipeline.Batch)) (wait func()) {
+	*pipeline.Batch),
+) (wait func()) {
 	t.Helper()
 	var workers sync.WaitGroup
 	workers.Go(func() {
@@ -224,7 +228,7 @@ func TestSubscriber(t *testing.T) {
 	wait()
 	for p := range 4 {
 		for i, v := range got.values[p] {
-			if v != fmt.Sprint(i) {
+			if v != strconv.Itoa(i) {
 				t.Fatalf("partition %d: record %d is %s", p, i, v)
 			}
 		}
@@ -242,9 +246,8 @@ func TestSubscriber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait = consume(t, messages, func(m *message.Message, b *pipeline.Batch) {
-		t.Errorf("%s again",
-			m.UUID)
+	wait = consume(t, messages, func(m *message.Message, _ *pipeline.Batch) {
+		t.Errorf("%s again", m.UUID)
 		m.Ack()
 	})
 	eventually(t, "all partitions resume", 20*time.Second,

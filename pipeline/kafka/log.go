@@ -22,7 +22,8 @@ const (
 func (c *Client) Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error) {
 	at := c.place(topic, partition)
 	err = c.atLeader(ctx, "look up the bounds of "+topic, at, func(ctx context.Context,
-		address string) error {
+		address string,
+	) error {
 		if first, err = c.offset(ctx, address, at, kafkago.FirstOffset); err != nil {
 			return err
 		}

@@ -69,11 +69,11 @@ func (p *messagePublisher) Publish(topic string, messages ...*message.Message) e
 	records := make([]pipeline.Record, len(messages))
 	for i, m := range messages {
 		records[i] = pipeline.Record{Topic: topic, Partition: -1, Key: p.key(topic, m), Value: m.Payload}
-		records[i].Headers = append(records[i].Headers, pipeline.Header{Key: uuidHeader,
-			Value: []byte(m.UUID)})
+		records[i].Headers = append(records[i].Headers, pipeline.Header{Key: uuidHeader, Value: []byte(m.UUID)})
 		for _, name := range slices.Sorted(maps.Keys(m.Metadata)) {
-			records[i].Headers = append(records[i].Headers, pipeline.Header{Key: name,
-				Value: []byte(m.Metadata[name])})
+			records[i].Headers = append(records[i].Headers, pipeline.Header{
+				Key: name, Value: []byte(m.Metadata[name]),
+			})
 		}
 	}
 	ctx := messages[0].Context()

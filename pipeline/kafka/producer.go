@@ -17,7 +17,8 @@ import (
 // publishBytes bounds a record batch that Publish makes, where the topic does not do so earlier.
 const publishBytes = 1 << 20
 
-var nobody = identity{id: -1, epoch: -1}
+// nobody is the identity of a producer that has none.
+func nobody() identity { return identity{id: -1, epoch: -1} }
 
 // producer writes for the whole process under one identity, so that a repeat after a lost acknowledgement
 // makes no duplicate. Records of concurrent callers share batches; of each partition one batch is out at a
@@ -29,7 +30,6 @@ type producer struct {
 	mu        sync.Mutex
 	identity  identity
 	asking    bool
-	refused   error // why no identity was given, until the next try
 	parts     map[place]*line
 	unstarted []*line // that wait for the identity
 }
@@ -54,7 +54,7 @@ type item struct {
 }
 
 func newProducer(c *Client) *producer {
-	return &producer{c: c, queue: newBudget(c.config.QueueBytes), identity: nobody, parts: map[place]*line{}}
+	return &producer{c: c, queue: newBudget(c.config.QueueBytes), identity: nobody(), parts: map[place]*line{}}
 }
 
 // Publish writes the records: see pipeline.Publisher. Those of one partition are written in their order, one
@@ -132,7 +132,7 @@ func (p *producer) line(topic string, partition, limit int) *line {
 	defer p.mu.Unlock()
 	l := p.parts[at]
 	if l == nil {
-		l = &line{place: at, topic: topic, identity: nobody}
+		l = &line{place: at, topic: topic, identity: nobody()}
 		p.parts[at] = l
 	}
 	l.limit = limit
@@ -171,7 +171,7 @@ func (p *producer) enqueue(ctx context.Context, records []routed, to *call) erro
 func (p *producer) start(lines ...*line) {
 	p.mu.Lock()
 	who := p.identity
-	if who == nobody {
+	if who == nobody() {
 		p.unstarted = append(p.unstarted, lines...)
 		ask := !p.asking
 		p.asking = p.asking || ask
@@ -354,7 +354,7 @@ func (p *producer) leave(who identity) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.identity == who {
-		p.identity = nobody
+		p.identity = nobody()
 	}
 }
 

@@ -10,20 +10,20 @@ import (
 )
 
 // server returns the address of a broker that the test has to itself, or shares under its own namespace.
-func server(t testing.TB) string {
-	t.Helper()
-	return fake(t).ListenAddrs()[0]
+func server(tb testing.TB) string {
+	tb.Helper()
+	return fake(tb).ListenAddrs()[0]
 }
 
 // fake starts a broker in the process.
-func fake(t testing.TB, options ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
+func fake(tb testing.TB, options ...kfake.Opt) *kfake.Cluster {
+	tb.Helper()
 	cluster, err := kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond),
 	}, options...)...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(cluster.Close)
+	tb.Cleanup(cluster.Close)
 	return cluster
 }

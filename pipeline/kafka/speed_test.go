@@ -25,8 +25,10 @@ func BenchmarkThrough(b *testing.B) {
 	}
 	records := make([]pipeline.Record, batch)
 	for i := range records {
-		records[i] = pipeline.Record{Topic: "entries", Partition: i % partitions, Key: make([]byte, 16),
-			Value: make([]byte, 300)}
+		records[i] = pipeline.Record{
+			Topic: "entries", Partition: i % partitions, Key: make([]byte, 16),
+			Value: make([]byte, 300),
+		}
 	}
 	var got handled
 	messages, err := c.Subscriber(pipeline.SubscriberConfig{Group: "g"}).Subscribe(b.Context(), "entries")

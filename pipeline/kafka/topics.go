@@ -89,11 +89,12 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replicatio
 		topic := createtopics.RequestTopic{
 			Name:              c.wire(spec.Name),
 			NumPartitions:     int32(spec.Partitions), //nolint:gosec // partitions are few
-			ReplicationFactor: int16(replication),     //nolint:gosec // brokers are few
+			ReplicationFactor: int16(replication),
 		}
 		for _, name := range slices.Sorted(maps.Keys(spec.Configs)) {
-			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: name,
-				Value: spec.Configs[name]})
+			topic.Configs = append(topic.Configs, createtopics.RequestConfig{
+				Name: name, Value: spec.Configs[name],
+			})
 		}
 		request.Topics = append(request.Topics, topic)
 	}
