@@ -109,7 +109,8 @@ func TestABadMessageStopsNobody(t *testing.T) {
 			work := follower(p).Stage(echo())[0]
 			bad.Offset = 7
 			b := &pipeline.Batch{
-				Topic: schemas.TopicRefusals, Partition: bad.Partition, Records: []pipeline.Record{good, bad, other}, Next: 9,
+				Topic: schemas.TopicRefusals, Partition: bad.Partition,
+				Records: []pipeline.Record{good, bad, other}, Next: 9,
 			}
 			good.Partition, other.Partition = bad.Partition, bad.Partition
 			if err := work.Handle(t.Context(), b); err != nil {
@@ -156,7 +157,8 @@ func TestABatchThatFailsComesAgain(t *testing.T) {
 		t.Errorf("a publisher that fails gives %v", err)
 	}
 	p.fails = nil
-	if err := work.Handle(t.Context(), b); err != nil || !slices.Equal(p.topics(), []string{schemas.TopicCertificates}) {
+	err := work.Handle(t.Context(), b)
+	if err != nil || !slices.Equal(p.topics(), []string{schemas.TopicCertificates}) {
 		t.Errorf("brought again it gives %v and publishes %v", err, p.topics())
 	}
 }
@@ -178,7 +180,8 @@ func TestAReaderWithoutMetadataHandsNothingOnTwice(t *testing.T) {
 	if err != nil || from != 0 {
 		t.Fatalf("resumes at %d, %v, want 0", from, err)
 	}
-	if err := work.Handle(t.Context(), &pipeline.Batch{Topic: schemas.TopicEntries, Records: records, Next: 5}); err != nil {
+	b := &pipeline.Batch{Topic: schemas.TopicEntries, Records: records, Next: 5}
+	if err := work.Handle(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range p.records { // the items are no messages here: what is handed on becomes dead letters

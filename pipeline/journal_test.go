@@ -1,8 +1,8 @@
 package pipeline_test
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/aval-systems/aval/pipeline"
@@ -26,9 +26,9 @@ func (j *journal) takeover(history string) int64 {
 func (j *journal) entry(epoch, from, to int64, digest string) {
 	e := pipeline.Entry{Epoch: epoch, From: from, To: to, Digest: digest}
 	header := pipeline.Header{Key: pipeline.EntryHeader, Value: pipeline.EntryHeaderValue(e, int(to-from))}
-	j.add(fmt.Sprint(from), header)
+	j.add(strconv.FormatInt(from, 10), header)
 	for i := from + 1; i < to; i++ {
-		j.add(fmt.Sprint(i))
+		j.add(strconv.FormatInt(i, 10))
 	}
 }
 
@@ -139,8 +139,9 @@ func TestPositionsSurviveACommit(t *testing.T) {
 
 func TestAnswersAreReadAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
-	answer := "done\taccounts\tA/1\tdeposit BRL\tholds\th\t\nrefused insufficient\nrepeat\nrepeat insufficient\n" +
-		"conflict\nconflict terms\nunreadable\ndone\tseen0\t\t"
+	answer := "done\taccounts\tA/1\tdeposit BRL\tholds\th\t\nrefused insufficient\nrepeat\n" +
+		"repeat insufficient\nconflict\n" +
+		"conflict terms\nunreadable\ndone\tseen0\t\t"
 	decisions, err := pipeline.ParseAnswer(answer)
 	if err != nil {
 		t.Fatal(err)
