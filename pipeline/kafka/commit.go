@@ -102,17 +102,7 @@ func (m *committer) flush(ctx context.Context) (again bool) {
 	case <-ctx.Done():
 		return false
 	}
-	m.mu.Lock()
-	generation, member := m.generation, m.member
-	marks := map[int]pipeline.Mark{}
-	if generation >= 0 {
-		for p, mark := range m.waiting {
-			if m.held[p] {
-				marks[p] = mark
-			}
-		}
-	}
-	m.mu.Unlock()
+	generation, member, marks := m.due()
 	if len(marks) == 0 {
 		return false
 	}
@@ -124,23 +114,38 @@ func (m *committer) flush(ctx context.Context) (again bool) {
 		if err == nil {
 			failure = codes[p]
 		}
-		switch {
-		case failure == nil:
-			m.committed[p] = mark
-			if m.waiting[p] == mark {
-				delete(m.waiting, p)
-			}
-		case ctx.Err() != nil, retriable(failure), rebalancing(failure): // no fault: it waits for the next turn
-			again = again || !rebalancing(failure)
-		default:
-			m.c.log.ErrorContext(ctx, "a mark cannot be committed", "group", m.c.plain(m.group.key),
-				"topic", m.topic, "partition", p, "offset", mark.Offset, "error", failure)
-			if m.waiting[p] == mark {
-				delete(m.waiting, p)
-			}
-		}
+		again = m.settle(ctx, p, mark, failure) || again
 	}
 	return again
+}
+
+// due returns what may be committed now, and as whom.
+func (m *committer) due() (generation int32, member string, marks map[int]pipeline.Mark) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.generation < 0 {
+		return m.generation, m.member, nil
+	}
+	marks = maps.Clone(m.waiting)
+	maps.DeleteFunc(marks, func(p int, _ pipeline.Mark) bool { return !m.held[p] })
+	return m.generation, m.member, marks
+}
+
+// settle takes note of what became of a mark, and says whether to try again soon may help. The mutex is held.
+func (m *committer) settle(ctx context.Context, partition int, mark pipeline.Mark, failure error) (again bool) {
+	switch {
+	case failure == nil:
+		m.committed[partition] = mark
+	case ctx.Err() != nil, retriable(failure), rebalancing(failure): // no fault: it waits for the next turn
+		return !rebalancing(failure)
+	default:
+		m.c.log.ErrorContext(ctx, "a mark cannot be committed", "group", m.c.plain(m.group.key),
+			"topic", m.topic, "partition", partition, "offset", mark.Offset, "error", failure)
+	}
+	if m.waiting[partition] == mark {
+		delete(m.waiting, partition)
+	}
+	return false
 }
 
 // rebalancing says that the generation is not the group's any more.
@@ -198,37 +203,44 @@ func (m *committer) leave(ctx context.Context, member string) bool {
 }
 
 // fetch returns the committed marks of the partitions; the offset of one that has none is below zero.
-func (m *committer) fetch(ctx context.Context, partitions []int) (map[int]pipeline.Mark, error) {
+func (m *committer) fetch(ctx context.Context, partitions []int) (marks map[int]pipeline.Mark, err error) {
+	what := "read committed marks of " + m.c.plain(m.group.key)
+	err = m.c.retry(ctx, what, func(ctx context.Context) (err error) {
+		marks, err = m.ask(ctx, partitions)
+		return err
+	})
+	return marks, err
+}
+
+// ask asks the coordinator once for the committed marks.
+func (m *committer) ask(ctx context.Context, partitions []int) (map[int]pipeline.Mark, error) {
 	topic := offsetfetch.RequestTopic{Name: m.c.wire(m.topic)}
 	for _, p := range partitions {
 		topic.PartitionIndexes = append(topic.PartitionIndexes, int32(p)) //nolint:gosec // few
 	}
-	marks := map[int]pipeline.Mark{}
-	err := m.c.retry(ctx, "read committed marks of "+m.c.plain(m.group.key), func(ctx context.Context) error {
-		answer, err := m.c.cluster.askCoordinator(ctx, m.group, &offsetfetch.Request{
-			GroupID: m.group.key, Topics: []offsetfetch.RequestTopic{topic},
-		})
-		if err != nil {
-			return err
-		}
-		response, ok := answer.(*offsetfetch.Response)
-		if !ok {
-			return errWire
-		}
-		err = asError(response.ErrorCode)
-		for _, t := range response.Topics {
-			for _, p := range t.Partitions {
-				err = errors.Join(err, asError(p.ErrorCode))
-				marks[int(p.PartitionIndex)] = pipeline.Mark{Offset: p.CommittedOffset, Metadata: p.Metadata}
-			}
-		}
-		if err != nil && moved(err) {
-			m.c.cluster.forget(m.group)
-		}
-		if err == nil && len(marks) < len(partitions) {
-			err = fmt.Errorf("%w: it lacks partitions", errWire)
-		}
-		return err
+	answer, err := m.c.cluster.askCoordinator(ctx, m.group, &offsetfetch.Request{
+		GroupID: m.group.key, Topics: []offsetfetch.RequestTopic{topic},
 	})
+	if err != nil {
+		return nil, err
+	}
+	response, ok := answer.(*offsetfetch.Response)
+	if !ok {
+		return nil, errWire
+	}
+	marks := map[int]pipeline.Mark{}
+	err = asError(response.ErrorCode)
+	for _, t := range response.Topics {
+		for _, p := range t.Partitions {
+			err = errors.Join(err, asError(p.ErrorCode))
+			marks[int(p.PartitionIndex)] = pipeline.Mark{Offset: p.CommittedOffset, Metadata: p.Metadata}
+		}
+	}
+	if err != nil && moved(err) {
+		m.c.cluster.forget(m.group)
+	}
+	if err == nil && len(marks) < len(partitions) {
+		err = fmt.Errorf("%w: it lacks partitions", errWire)
+	}
 	return marks, err
 }

@@ -54,6 +54,16 @@ func split(set []byte) ([]chunk, error) {
 	return chunks, nil
 }
 
+// decode returns the records of the chunks from an offset on.
+func decode(chunks []chunk, topic string, partition int, from int64) (records []pipeline.Record, err error) {
+	for _, k := range chunks {
+		if records, err = k.decode(records, topic, partition, from); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
 // decode appends the chunk's records from an offset on. They are views of the chunk's bytes. A control batch
 // has none.
 func (c chunk) decode(

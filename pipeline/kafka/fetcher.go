@@ -156,52 +156,52 @@ func (f *fetcher) dispatch(ctx context.Context, polls *sync.WaitGroup) (time.Dur
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	var next time.Time
-	later := func(t time.Time) {
-		if next.IsZero() || t.Before(next) {
-			next = t
-		}
-	}
+	var next alarm
 	ready := map[int32]*poll{}
 	for i := range f.cursors {
 		c := f.cursors[(i+f.turn)%len(f.cursors)]
 		if c.polled || c.fault != nil {
 			continue
 		}
-		if c.due.After(now) {
-			later(c.due)
-			continue
-		}
-		id, address, err := f.c.cluster.leader(c.place)
-		if err != nil {
-			f.failed(ctx, c, err, polls)
-			later(c.due)
-			continue
-		}
-		p := ready[id]
-		if p == nil {
-			p = &poll{broker: id, address: address, wait: fetchWait}
-			ready[id] = p
-		}
-		switch {
-		case c.bytes >= c.room:
-			p.wait = fetchWaitShort
-		case f.polls[id] == 0 || f.polls[id] == 1 && c.fresh: // who is new does not wait for the others' poll
-			p.cursors = append(p.cursors, c)
+		if c.due.After(now) || !f.enlist(ctx, c, ready, polls) {
+			next.set(c.due)
 		}
 	}
 	for id, p := range ready {
-		if len(p.cursors) == 0 {
-			continue
+		switch rest := f.rest[id]; {
+		case len(p.cursors) == 0:
+		case rest.After(now):
+			next.set(rest)
+		default:
+			f.begin(ctx, p, polls)
 		}
-		if rest := f.rest[id]; rest.After(now) {
-			later(rest)
-			continue
-		}
-		f.begin(ctx, p, polls)
 	}
 	f.turn++
-	return max(time.Until(next), 0), !next.IsZero()
+	return next.wait()
+}
+
+// enlist puts the cursor into its leader's poll, if there is one and the cursor has room. It says whether there
+// is a leader; where there is none, the cursor has failed. The mutex is held.
+func (f *fetcher) enlist(
+	ctx context.Context, c *cursor, ready map[int32]*poll, polls *sync.WaitGroup,
+) bool {
+	id, address, err := f.c.cluster.leader(c.place)
+	if err != nil {
+		f.failed(ctx, c, err, polls)
+		return false
+	}
+	p := ready[id]
+	if p == nil {
+		p = &poll{broker: id, address: address, wait: fetchWait}
+		ready[id] = p
+	}
+	switch {
+	case c.bytes >= c.room:
+		p.wait = fetchWaitShort
+	case f.polls[id] == 0 || f.polls[id] == 1 && c.fresh: // who is new does not wait for the others' poll
+		p.cursors = append(p.cursors, c)
+	}
+	return true
 }
 
 // begin starts a poll. The mutex is held.

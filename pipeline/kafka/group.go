@@ -190,22 +190,7 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 	for _, a := range generation.Assignments[s.c.wire(s.topic)] {
 		partitions[a.ID] = true
 	}
-	s.mu.Lock()
-	// Unless generation follows generation, another member may have had a partition in between.
-	steady := generation.ID == s.generation+1 && generation.MemberID == s.member
-	s.generation, s.member, s.active = generation.ID, generation.MemberID, true
-	for p := range s.shards {
-		if !partitions[p] {
-			s.stop(p)
-		}
-	}
-	var ask []int
-	for p := range partitions {
-		if s.shards[p] == nil || !steady {
-			ask = append(ask, p)
-		}
-	}
-	s.mu.Unlock()
+	ask := s.adopt(generation, partitions)
 	s.commits.begin(generation.ID, generation.MemberID, partitions)
 
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -215,10 +200,36 @@ func (s *subscription) assign(generation *kafkago.Generation) {
 		cancel()
 		s.over(generation.ID)
 	})
-	if len(ask) == 0 || s.ctx.Err() != nil {
-		return
+	if len(ask) > 0 && s.ctx.Err() == nil {
+		s.resume(ctx, ask)
 	}
-	marks, err := s.commits.fetch(ctx, ask)
+}
+
+// adopt stops the shards of other partitions than these, and returns the partitions whose marks must be looked
+// up.
+func (s *subscription) adopt(generation *kafkago.Generation, partitions map[int]bool) (ask []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Unless generation follows generation, another member may have had a partition in between.
+	steady := generation.ID == s.generation+1 && generation.MemberID == s.member
+	s.generation, s.member, s.active = generation.ID, generation.MemberID, true
+	for p := range s.shards {
+		if !partitions[p] {
+			s.stop(p)
+		}
+	}
+	for p := range partitions {
+		if s.shards[p] == nil || !steady {
+			ask = append(ask, p)
+		}
+	}
+	return ask
+}
+
+// resume starts the partitions at their committed marks; those that are worked on learn of the marks. It gives
+// up when ctx ends, with the generation.
+func (s *subscription) resume(ctx context.Context, partitions []int) {
+	marks, err := s.commits.fetch(ctx, partitions)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.ErrorContext(s.ctx,

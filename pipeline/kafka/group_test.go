@@ -25,8 +25,8 @@ type member struct {
 	stop    func()
 }
 
-func joinGroup(t *testing.T, address, namespace string, handle func(*message.Message,
-	*pipeline.Batch),
+func joinGroup(
+	t *testing.T, address, namespace string, handle func(*message.Message, *pipeline.Batch),
 ) *member {
 	t.Helper()
 	m := &member{client: connectTo(t, kafka.Config{Brokers: []string{address}, Namespace: namespace})}

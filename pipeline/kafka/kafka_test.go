@@ -129,8 +129,8 @@ func (h *handled) total() int {
 }
 
 // consume handles envelopes until the channel closes; handle answers.
-func consume(t *testing.T, messages <-chan *message.Message, handle func(*message.Message,
-	*pipeline.Batch),
+func consume(
+	t *testing.T, messages <-chan *message.Message, handle func(*message.Message, *pipeline.Batch),
 ) (wait func()) {
 	t.Helper()
 	var workers sync.WaitGroup

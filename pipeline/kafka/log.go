@@ -21,9 +21,8 @@ const (
 // Bounds returns the first offset that the partition keeps, and the one after its last.
 func (c *Client) Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error) {
 	at := c.place(topic, partition)
-	err = c.atLeader(ctx, "look up the bounds of "+topic, at, func(ctx context.Context,
-		address string,
-	) error {
+	what := "look up the bounds of " + topic
+	err = c.atLeader(ctx, what, at, func(ctx context.Context, address string) error {
 		if first, err = c.offset(ctx, address, at, kafkago.FirstOffset); err != nil {
 			return err
 		}
@@ -78,31 +77,14 @@ func (c *Client) atLeader(
 func (c *Client) Read(
 	ctx context.Context, topic string, partition int, from, end int64, visit func([]pipeline.Record) error,
 ) error {
-	at := c.place(topic, partition)
-	var idle time.Time
 	for from < end {
-		chunks, high, err := c.read(ctx, at, from)
-		if errors.Is(err, kafkago.OffsetOutOfRange) {
-			return c.outOfRange(ctx, topic, partition, from)
-		}
+		chunks, err := c.expect(ctx, topic, partition, from, end)
 		if err != nil {
-			return fmt.Errorf("read %s/%d at %d: %w", topic, partition, from, err)
+			return err
 		}
-		if len(chunks) == 0 {
-			if idle.IsZero() {
-				idle = time.Now()
-			} else if time.Since(idle) > readPatience {
-				return fmt.Errorf("read %s/%d: nothing is at offset %d, it should go to %d and ends at %d",
-					topic, partition, from, end, high)
-			}
-			continue
-		}
-		idle = time.Time{}
-		var records []pipeline.Record
-		for _, k := range chunks {
-			if records, err = k.decode(records, topic, partition, from); err != nil {
-				return fmt.Errorf("read %s/%d: %w", topic, partition, err)
-			}
+		records, err := decode(chunks, topic, partition, from)
+		if err != nil {
+			return fmt.Errorf("read %s/%d: %w", topic, partition, err)
 		}
 		for len(records) > 0 && records[len(records)-1].Offset >= end {
 			records = records[:len(records)-1]
@@ -117,7 +99,28 @@ func (c *Client) Read(
 	return nil
 }
 
-// read fetches the record batches from an offset on, some of them.
+// expect returns record batches from an offset on, where some must be: end is beyond it.
+func (c *Client) expect(ctx context.Context, topic string, partition int, from, end int64) ([]chunk, error) {
+	at := c.place(topic, partition)
+	var idle time.Time
+	for {
+		chunks, high, err := c.read(ctx, at, from)
+		switch {
+		case errors.Is(err, kafkago.OffsetOutOfRange):
+			return nil, c.outOfRange(ctx, topic, partition, from)
+		case err != nil:
+			return nil, fmt.Errorf("read %s/%d at %d: %w", topic, partition, from, err)
+		case len(chunks) > 0:
+			return chunks, nil
+		case idle.IsZero():
+			idle = time.Now()
+		case time.Since(idle) > readPatience:
+			return nil, fmt.Errorf("read %s/%d: nothing is at offset %d, it should go to %d and ends at %d",
+				topic, partition, from, end, high)
+		}
+	}
+}
+
 func (c *Client) read(ctx context.Context, at place, from int64) (chunks []chunk, high int64, err error) {
 	err = c.atLeader(ctx, "read "+c.plain(at.topic), at, func(ctx context.Context, address string) error {
 		answers, _, err := c.fetch(ctx, address, fetchWait, []want{{place: at, from: from, bytes: readBytes}})
@@ -158,66 +161,38 @@ func (c *Client) outOfRange(ctx context.Context, topic string, partition int, of
 // until ctx ends or visit returns an error. A partition without an offset, or with one below zero, begins at
 // its first record.
 func (c *Client) Tail(
-	ctx context.Context, topic string, from []int64, visit func(partition int,
-		records []pipeline.Record) error,
+	ctx context.Context, topic string, from []int64, visit func(partition int, records []pipeline.Record) error,
 ) error {
 	partitions, err := c.Partitions(ctx, topic)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	fetcher := newFetcher(c)
+	t := &tail{c: c, topic: topic, visit: visit, fetcher: newFetcher(c), signal: make(chan struct{}, 1)}
 	stopped := make(chan struct{})
 	if !c.task(func(closed context.Context) {
 		defer close(stopped)
 		stop := context.AfterFunc(closed, cancel)
 		defer stop()
-		fetcher.run(ctx)
+		t.fetcher.run(ctx)
 	}) {
 		cancel()
 		return ErrClosed
 	}
 	defer func() { cancel(); <-stopped }()
-	signal := make(chan struct{}, 1)
-	cursors := make([]*cursor, partitions)
-	froms := make([]int64, partitions)
-	for p := range cursors {
-		if p < len(from) && from[p] >= 0 {
-			froms[p] = from[p]
-		} else if froms[p], _, err = c.Bounds(ctx, topic, p); err != nil {
-			return err
-		}
-		cursors[p] = fetcher.add(c.place(topic, p), froms[p], readBytes, signal)
+	if err := t.begin(ctx, partitions, from); err != nil {
+		return err
 	}
 	for {
-		quiet := true
-		for p, cursor := range cursors {
-			chunks, err := fetcher.take(cursor, readBytes)
-			if err != nil {
-				return c.outOfRange(ctx, topic, p, froms[p])
-			}
-			if len(chunks) == 0 {
-				continue
-			}
-			quiet = false
-			var records []pipeline.Record
-			for _, k := range chunks {
-				if records, err = k.decode(records, topic, p, froms[p]); err != nil {
-					return fmt.Errorf("tail %s/%d: %w", topic, p, err)
-				}
-			}
-			froms[p] = chunks[len(chunks)-1].next
-			if len(records) > 0 {
-				if err := visit(p, records); err != nil {
-					return err
-				}
-			}
+		quiet, err := t.round(ctx)
+		if err != nil {
+			return err
 		}
 		if !quiet {
 			continue
 		}
 		select {
-		case <-signal:
+		case <-t.signal:
 		case <-ctx.Done():
 			if c.ctx.Err() != nil {
 				return ErrClosed

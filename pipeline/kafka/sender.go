@@ -122,36 +122,11 @@ func (s *sender) take(last bool) {
 func (s *sender) dispatch(ctx context.Context) (time.Duration, bool) {
 	s.take(false)
 	now := time.Now()
-	var next time.Time
+	var next alarm
 	groups := map[int32]*group{}
 	rest := s.waiting[:0]
 	for _, d := range s.waiting {
-		if d.due.After(now) {
-			rest = append(rest, d)
-			if next.IsZero() || d.due.Before(next) {
-				next = d.due
-			}
-			continue
-		}
-		id, address, err := s.c.cluster.leader(d.place)
-		if err != nil {
-			s.stale = true
-			d.due = now.Add(backoff(d.attempts, retryFirst, retryMost))
-			d.attempts++
-			if !s.abandoned(d, err) {
-				rest = append(rest, d)
-				if next.IsZero() || d.due.Before(next) {
-					next = d.due
-				}
-			}
-			continue
-		}
-		g := groups[id]
-		if g == nil {
-			g = &group{broker: id, address: address}
-			groups[id] = g
-		}
-		if !g.add(d, s.requests[id]) {
+		if s.waits(d, now, groups, &next) {
 			rest = append(rest, d)
 		}
 	}
@@ -164,7 +139,30 @@ func (s *sender) dispatch(ctx context.Context) (time.Duration, bool) {
 		}
 	}
 	s.refresh(ctx)
-	return max(time.Until(next), 0), !next.IsZero()
+	return next.wait()
+}
+
+// waits puts the delivery into a request to its leader, or says that it waits on.
+func (s *sender) waits(d *delivery, now time.Time, groups map[int32]*group, next *alarm) bool {
+	if d.due.After(now) {
+		next.set(d.due)
+		return true
+	}
+	id, address, err := s.c.cluster.leader(d.place)
+	if err != nil {
+		s.stale = true
+		if !s.postpone(d, err) {
+			return false
+		}
+		next.set(d.due)
+		return true
+	}
+	g := groups[id]
+	if g == nil {
+		g = &group{broker: id, address: address}
+		groups[id] = g
+	}
+	return !g.add(d, s.requests[id])
 }
 
 // group is what goes to one broker now.
@@ -216,15 +214,7 @@ func (s *sender) send(ctx context.Context, g *group, batch []*delivery) {
 		codes, err = produceAnswer(answer)
 	}
 	for _, d := range batch {
-		base, failure := int64(-1), err
-		if p, ok := codes[d.place]; ok {
-			base, failure = p.BaseOffset, asError(p.ErrorCode)
-			if failure != nil && p.ErrorMessage != "" {
-				failure = fmt.Errorf("%w (%s)", failure, p.ErrorMessage)
-			}
-		} else if err == nil {
-			failure = fmt.Errorf("%w: it lacks %s/%d", errWire, d.topic, d.partition)
-		}
+		base, failure := verdict(d, codes, err)
 		switch {
 		case failure == nil:
 			s.written(ctx, d)
@@ -235,9 +225,7 @@ func (s *sender) send(ctx context.Context, g *group, batch []*delivery) {
 			d.done(base, failure)
 		default:
 			r.moved = r.moved || moved(failure)
-			d.due = time.Now().Add(backoff(d.attempts, retryFirst, retryMost))
-			d.attempts++
-			if !s.abandoned(d, failure) {
+			if s.postpone(d, failure) {
 				r.repeat = append(r.repeat, d)
 			}
 		}
@@ -249,6 +237,29 @@ func (s *sender) send(ctx context.Context, g *group, batch []*delivery) {
 			d.done(-1, ErrClosed)
 		}
 	}
+}
+
+// verdict returns what an answer says of the delivery; err is why there is none.
+func verdict(d *delivery, codes map[place]produce.ResponsePartition, err error) (base int64, failure error) {
+	if err != nil {
+		return -1, err
+	}
+	p, ok := codes[d.place]
+	if !ok {
+		return -1, fmt.Errorf("%w: it lacks %s/%d", errWire, d.topic, d.partition)
+	}
+	failure = asError(p.ErrorCode)
+	if failure != nil && p.ErrorMessage != "" {
+		failure = fmt.Errorf("%w (%s)", failure, p.ErrorMessage)
+	}
+	return p.BaseOffset, failure
+}
+
+// postpone makes the delivery wait for its next try, unless nobody waits for it any more: then it has ended.
+func (s *sender) postpone(d *delivery, err error) bool {
+	d.due = time.Now().Add(backoff(d.attempts, retryFirst, retryMost))
+	d.attempts++
+	return !s.abandoned(d, err)
 }
 
 // abandoned ends a delivery that nobody waits for any more. It says once of any other that it waits.

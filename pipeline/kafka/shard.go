@@ -83,8 +83,11 @@ func (h *shard) run() {
 		if moved {
 			attempt = 0
 		}
-		if h.ctx.Err() != nil || err != nil && !h.misplaced(err) {
+		if h.ctx.Err() != nil {
 			return
+		}
+		if err != nil {
+			h.misplaced(err)
 		}
 		if !sleep(h.ctx, backoff(attempt, nackFirst, nackMost)) {
 			return
@@ -169,21 +172,12 @@ func (h *shard) await(cursor *cursor, from int64) ([]pipeline.Record, int64, err
 		idle = timer.C
 	}
 	for {
-		chunks, err := h.s.fetcher.take(cursor, h.s.config.BatchBytes)
-		if err != nil {
-			return nil, from, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
+		records, next, err := h.take(cursor, from)
+		if err != nil || len(records) > 0 {
+			return records, next, err
 		}
-		if len(chunks) > 0 {
-			var records []pipeline.Record
-			for _, k := range chunks {
-				if records, err = k.decode(records, h.s.topic, h.partition, from); err != nil {
-					return nil, from, err
-				}
-			}
-			from = chunks[len(chunks)-1].next
-			if len(records) > 0 {
-				return records, from, nil
-			}
+		if next > from { // what was there holds no record for us
+			from = next
 			continue
 		}
 		select {
@@ -196,6 +190,22 @@ func (h *shard) await(cursor *cursor, from int64) ([]pipeline.Record, int64, err
 			return nil, from, h.ctx.Err()
 		}
 	}
+}
+
+// take returns the records that wait and the offset after them, which stays where it is if nothing waits.
+func (h *shard) take(cursor *cursor, from int64) ([]pipeline.Record, int64, error) {
+	chunks, err := h.s.fetcher.take(cursor, h.s.config.BatchBytes)
+	if err != nil {
+		return nil, from, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
+	}
+	if len(chunks) == 0 {
+		return nil, from, nil
+	}
+	records, err := decode(chunks, h.s.topic, h.partition, from)
+	if err != nil {
+		return nil, from, err
+	}
+	return records, chunks[len(chunks)-1].next, nil
 }
 
 // hand hands the records out: together, or one by one.
@@ -312,23 +322,22 @@ func (h *shard) overtaken(mark pipeline.Mark) {
 	tell(h.anew)
 }
 
-// misplaced says what is wrong with where the shard stands, and whether to resume. Without a Resume that
-// knows better, a partition that lost records goes on at the first that it keeps, and that is an error in the
-// log.
-func (h *shard) misplaced(err error) bool {
+// misplaced says what is wrong with where the shard stands, before it resumes. Without a Resume that knows
+// better, a partition that lost records goes on at the first that it keeps, and that is an error in the log.
+func (h *shard) misplaced(err error) {
 	if errors.Is(err, errAnew) {
-		return true
+		return
 	}
-	var lost *RangeError
-	if !errors.As(err, &lost) {
+	lost, ok := errors.AsType[*RangeError](err)
+	if !ok {
 		h.log.ErrorContext(h.ctx, "a partition cannot be read", "error", err)
-		return true
+		return
 	}
 	if h.s.config.Resume != nil {
 		h.log.ErrorContext(h.ctx,
 			"a partition should resume at an offset that it does not keep; it waits", "offset", lost.Offset,
 			"first", lost.First, "end", lost.End)
-		return true
+		return
 	}
 	h.log.ErrorContext(h.ctx,
 		"records were lost: a partition does not keep what the group has not read yet; "+
@@ -337,5 +346,4 @@ func (h *shard) misplaced(err error) bool {
 	h.mu.Lock()
 	h.mark = pipeline.Mark{Offset: lost.First}
 	h.mu.Unlock()
-	return true
 }
