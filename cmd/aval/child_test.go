@@ -36,7 +36,9 @@ func childMain() int {
 				return err
 			}
 		}
-		fmt.Fprintln(os.Stdout, "ready")
+		if _, err := fmt.Fprintln(os.Stdout, "ready"); err != nil {
+			return err
+		}
 		var now bool
 		if err := in.Decode(&now); err != nil {
 			return err

@@ -54,7 +54,8 @@ func (j job) judge(t *testing.T, p *process) evidence {
 		t.Errorf("aval %s ended with %d, want %d", p.name, code, want)
 	}
 	if found := e.differences(); len(found) > 0 {
-		t.Errorf("aval %s: %d differences, such as\n%s", p.name, len(found), strings.Join(found[:min(20, len(found))], "\n"))
+		t.Errorf("aval %s: %d differences, such as\n%s", p.name, len(found),
+			strings.Join(found[:min(20, len(found))], "\n"))
 	}
 	return e
 }
@@ -98,7 +99,8 @@ func crowd(seed uint64, rows int) []byte {
 		}
 		payment := []string{"credit_card", "boleto"}[random.IntN(2)]
 		amount := fmt.Sprintf("%d.%02d", 1+random.IntN(100), random.IntN(100))
-		line := fmt.Sprintf("o%06d,s%02d,b%02d,%s,BRL,%s,%s\n", n, random.IntN(30), random.IntN(20), amount, payment, status)
+		line := fmt.Sprintf("o%06d,s%02d,b%02d,%s,BRL,%s,%s\n", n, random.IntN(30), random.IntN(20), amount, payment,
+			status)
 		switch at := random.IntN(40); {
 		case n > 0 && at == 0: // the same again
 			line = before[random.IntN(len(before))]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,12 +110,7 @@ func (s statements) reported(t *testing.T, e evidence) {
 		answers[row[6]] = append(answers[row[6]], row[8]+" "+row[9])
 	}
 	says := func(invitation, answer string) bool {
-		for _, one := range answers[invitation] {
-			if one == answer {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(answers[invitation], answer)
 	}
 	for invitation, jws := range s.certificates {
 		if !says(invitation, "issued ") || !bytes.Contains(e.certificates, []byte(jws)) {

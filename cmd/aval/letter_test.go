@@ -86,9 +86,11 @@ func faults(sound pipeline.Record, partitions int) []planted {
 	}
 	other := []byte("another-key")
 	return []planted{
-		alter("", "bytes that are no message", func(r *pipeline.Record) { r.Value = []byte("\xff\xff\xff not a message") }),
+		alter("", "no message", func(r *pipeline.Record) { r.Value = []byte("\xff\xff\xff not a message") }),
 		alter("ce_", "no envelope", func(r *pipeline.Record) { r.Headers = nil }),
-		alter("aval.v1.Nothing", "an unknown kind", func(r *pipeline.Record) { header(r, "ce_type", "aval.v1.Nothing") }),
+		alter("aval.v1.Nothing", "an unknown kind", func(r *pipeline.Record) {
+			header(r, "ce_type", "aval.v1.Nothing")
+		}),
 		alter("", "no value", func(r *pipeline.Record) { r.Value = nil }),
 		alter("ce_id", "an odd identifier", func(r *pipeline.Record) { header(r, "ce_id", "two words") }),
 		alter("key", "no key", func(r *pipeline.Record) { r.Key = nil }),
@@ -104,7 +106,8 @@ func (s *scene) invitation() *schemas.Invitation {
 	terms := s.waiting[0]
 	return &schemas.Invitation{
 		Id:            schemas.InvitationID(terms.GetReceivingBank(), terms.GetSeller(), "planted"),
-		ReceivingBank: terms.GetReceivingBank(), ReceivingAccount: terms.GetReceivingAccount(), Seller: terms.GetSeller(),
+		ReceivingBank: terms.GetReceivingBank(), ReceivingAccount: terms.GetReceivingAccount(),
+		Seller:    terms.GetSeller(),
 		Reference: "planted", Buyer: terms.GetBuyer(), Amount: terms.GetAmount(), Funding: terms.GetFunding(),
 		Issuing: &schemas.IssuingInformation{
 			Kind: &schemas.IssuingInformation_Bank{Bank: terms.GetIssuingBank()},

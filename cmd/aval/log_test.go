@@ -69,7 +69,9 @@ func embeddedPlace(dir string) place {
 // connect returns a client of the log that lives as long as the test.
 func connect(t *testing.T, brokers, namespace string) *client {
 	t.Helper()
-	log, err := kafka.New(t.Context(), kafka.Config{Brokers: strings.Split(brokers, ","), Namespace: namespace, ClientID: "test"})
+	log, err := kafka.New(t.Context(), kafka.Config{
+		Brokers: strings.Split(brokers, ","), Namespace: namespace, ClientID: "test",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,9 +181,8 @@ func (b books) gainedNothing(t *testing.T, now books) {
 				continue
 			}
 			for _, in := range after[len(before):] {
-				switch outcome := outcomeOf(in); outcome {
-				case schemas.Outcome_OUTCOME_REPEAT, schemas.Outcome_OUTCOME_CONFLICT:
-				default:
+				outcome := outcomeOf(in)
+				if outcome != schemas.Outcome_OUTCOME_REPEAT && outcome != schemas.Outcome_OUTCOME_CONFLICT {
 					t.Errorf("%s/%d gained %v at %d: %v", topic, p, outcome, in.Offset, in.Body)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"strconv"
 	"strings"
@@ -142,10 +143,7 @@ func (o *oracle) checkCertificates() {
 			o.differ(0, "key %s is not a public one", key.KeyID)
 		}
 	}
-	missing := map[string]int{}
-	for id, row := range o.certified {
-		missing[id] = row
-	}
+	missing := maps.Clone(o.certified)
 	for text := range bytes.Lines(o.certificates) {
 		var c certificate
 		if err := strict(text, &c); err != nil {

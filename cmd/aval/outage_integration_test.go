@@ -74,7 +74,7 @@ func TestOutages(t *testing.T) {
 	t.Parallel()
 	servers := startServers(t)
 	at := []string{"--kafka", servers.kafka, "--redis", servers.redis}
-	t.Run("nothing answers", func(t *testing.T) { //nolint:paralleltest // the servers are one pair
+	t.Run("nothing answers", func(t *testing.T) {
 		servers.do(t, "kill", "kafka")
 		servers.do(t, "kill", "redis")
 		idle := start(t, append([]string{"run"}, at...)...)

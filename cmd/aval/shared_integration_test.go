@@ -69,7 +69,7 @@ func stopStages(t *testing.T, all []*process) {
 	}
 	for _, p := range all {
 		if code := p.wait(t); code != exitDecided {
-			t.Errorf("aval %s ended with %d after it was asked to end:\n%s", p.name, code, tail(p.stderr.String(), 2000))
+			t.Errorf("aval %s ended with %d when asked to:\n%s", p.name, code, tail(p.stderr.String(), 2000))
 		}
 	}
 	if took := time.Since(began); took > 10*time.Second {

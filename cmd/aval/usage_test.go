@@ -25,15 +25,36 @@ func TestFiles(t *testing.T) {
 		text string
 		want []string // of the message
 	}{
-		"a column is missing":   {"order_id,seller_id,buyer_id,currency\no,s,b,BRL\n", []string{"header, line 1", "column amount is missing"}},
-		"all columns missing":   {"a;b;c\n1;2;3\n", []string{"column order_id is missing", "column currency is missing", `"a;b;c"`}},
-		"a column stands twice": {strings.Replace(head, "order_status", "amount", 1) + good, []string{"header, line 1", "column amount stands twice"}},
-		"empty":                 {"", []string{"is empty"}},
-		"not UTF-8":             {head + good + "o2,s\xff,b,1.00,BRL,,\n" + good, []string{"record 2, line 3", "not UTF-8"}},
-		"header not UTF-8":      {"\xff" + head + good, []string{"header, line 1", "not UTF-8"}},
-		"an unclosed quote":     {head + good + good + "o2,\"s,b,1.00,BRL,,\n" + good, []string{"record 3, line 4", "never closed"}},
-		"a huge record":         {head + good + "o2," + strings.Repeat("x", 1<<20) + ",b,1.00,BRL,,\n" + good, []string{"record 2, line 3", "1048576 bytes"}},
-		"a huge quoted record":  {head + "\"" + strings.Repeat("x\n", 1<<19) + "\"\n", []string{"record 1, line 2", "1048576 bytes"}},
+		"a column is missing": {
+			"order_id,seller_id,buyer_id,currency\no,s,b,BRL\n",
+			[]string{"header, line 1", "column amount is missing"},
+		},
+		"all columns missing": {
+			"a;b;c\n1;2;3\n",
+			[]string{"column order_id is missing", "column currency is missing", `"a;b;c"`},
+		},
+		"a column stands twice": {
+			strings.Replace(head, "order_status", "amount", 1) + good,
+			[]string{"header, line 1", "column amount stands twice"},
+		},
+		"empty": {"", []string{"is empty"}},
+		"not UTF-8": {
+			head + good + "o2,s\xff,b,1.00,BRL,,\n" + good,
+			[]string{"record 2, line 3", "not UTF-8"},
+		},
+		"header not UTF-8": {"\xff" + head + good, []string{"header, line 1", "not UTF-8"}},
+		"an unclosed quote": {
+			head + good + good + "o2,\"s,b,1.00,BRL,,\n" + good,
+			[]string{"record 3, line 4", "never closed"},
+		},
+		"a huge record": {
+			head + good + "o2," + strings.Repeat("x", 1<<20) + ",b,1.00,BRL,,\n" + good,
+			[]string{"record 2, line 3", "1048576 bytes"},
+		},
+		"a huge quoted record": {
+			head + "\"" + strings.Repeat("x\n", 1<<19) + "\"\n",
+			[]string{"record 1, line 2", "1048576 bytes"},
+		},
 	}
 	for name, f := range files {
 		t.Run(name, func(t *testing.T) {
@@ -109,22 +130,28 @@ func TestFlags(t *testing.T) {
 		more []string
 		want []string
 	}{
-		"an unknown progress":       {[]string{"--progress", "loud"}, []string{`"loud"`, "auto, plain, json or none"}},
-		"an unknown output":         {[]string{"-o", "xml"}, []string{`"xml"`, "table or json"}},
-		"kafka alone":               {[]string{"--kafka", "127.0.0.1:1"}, []string{"--kafka and --redis go together"}},
-		"redis alone":               {[]string{"--redis", "127.0.0.1:1"}, []string{"--kafka and --redis go together"}},
-		"attach alone":              {[]string{"--attach"}, []string{"--attach needs --kafka and --redis"}},
-		"two places":                {[]string{"--kafka", "127.0.0.1:1", "--redis", "127.0.0.1:1", "--data-dir", "d"}, []string{"--data-dir"}},
-		"an unknown flag":           {[]string{"--fnuds", "5"}, []string{"--fnuds"}},
-		"an argument":               {[]string{"orders.csv"}, []string{"orders.csv"}},
-		"funds that are none":       {[]string{"--funds", "many"}, []string{"--funds"}},
-		"funds below zero":          {[]string{"--funds=-1"}, []string{"--funds"}},
-		"funds too fine":            {[]string{"--funds", "10.001"}, []string{"--funds", "BRL"}},
-		"a report in no folder":     {[]string{"--report", absent}, []string{"--report", absent, "no such folder"}},
-		"certificates in no folder": {[]string{"--certificates", absent}, []string{"--certificates", absent, "no such folder"}},
-		"keys that are absent":      {[]string{"--keys", absent}, []string{"--keys", absent}},
-		"a namespace that is none":  {[]string{"--namespace", "a b"}, []string{`"a b"`}},
-		"partitions below zero":     {[]string{"--partitions", "-1"}, []string{"--partitions"}},
+		"an unknown progress": {[]string{"--progress", "loud"}, []string{`"loud"`, "auto, plain, json or none"}},
+		"an unknown output":   {[]string{"-o", "xml"}, []string{`"xml"`, "table or json"}},
+		"kafka alone":         {[]string{"--kafka", "127.0.0.1:1"}, []string{"--kafka and --redis go together"}},
+		"redis alone":         {[]string{"--redis", "127.0.0.1:1"}, []string{"--kafka and --redis go together"}},
+		"attach alone":        {[]string{"--attach"}, []string{"--attach needs --kafka and --redis"}},
+		"two places": {
+			[]string{"--kafka", "127.0.0.1:1", "--redis", "127.0.0.1:1", "--data-dir", "d"},
+			[]string{"--data-dir"},
+		},
+		"an unknown flag":       {[]string{"--fnuds", "5"}, []string{"--fnuds"}},
+		"an argument":           {[]string{"orders.csv"}, []string{"orders.csv"}},
+		"funds that are none":   {[]string{"--funds", "many"}, []string{"--funds"}},
+		"funds below zero":      {[]string{"--funds=-1"}, []string{"--funds"}},
+		"funds too fine":        {[]string{"--funds", "10.001"}, []string{"--funds", "BRL"}},
+		"a report in no folder": {[]string{"--report", absent}, []string{"--report", absent, "no such folder"}},
+		"certificates in no folder": {
+			[]string{"--certificates", absent},
+			[]string{"--certificates", absent, "no such folder"},
+		},
+		"keys that are absent":     {[]string{"--keys", absent}, []string{"--keys", absent}},
+		"a namespace that is none": {[]string{"--namespace", "a b"}, []string{`"a b"`}},
+		"partitions below zero":    {[]string{"--partitions", "-1"}, []string{"--partitions"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +166,8 @@ func TestFlags(t *testing.T) {
 				t.Errorf("aval %q ended with %d and said %q", args, code, stderr)
 			}
 		}
-		code, _, stderr := run(t, "run", "--kafka", "127.0.0.1:1", "--redis", "127.0.0.1:1", "--stages", "ledger,lodger")
+		away := []string{"run", "--kafka", "127.0.0.1:1", "--redis", "127.0.0.1:1"}
+		code, _, stderr := run(t, append(away, "--stages", "ledger,lodger")...)
 		if code != exitUsage || !strings.Contains(stderr, `"lodger"`) {
 			t.Errorf("stages that are none: %d, %q", code, stderr)
 		}
