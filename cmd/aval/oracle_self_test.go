@@ -179,7 +179,10 @@ func TestOracleFinds(t *testing.T) {
 			flipped := map[bool]byte{true: 'B', false: 'A'}[e.certificates[at] == 'A']
 			e.certificates[at] = flipped
 		},
-		"another key":    func(t *testing.T, e *evidence) { e.keys = replace(t, e.keys, `"x":"`, `"x":"A`) },
+		"another key": func(t *testing.T, e *evidence) {
+			t.Helper()
+			e.keys = replace(t, e.keys, `"x":"`, `"x":"A`)
+		},
 		"an unknown key": func(t *testing.T, e *evidence) { t.Helper(); e.keys = replace(t, e.keys, `"k1"`, `"k2"`) },
 	}
 	for name, plant := range faults {
