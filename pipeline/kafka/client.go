@@ -30,6 +30,10 @@ const (
 	SessionTimeoutDefault = 6 * time.Second
 	// QueueBytesDefault bounds what Publish has taken and not written yet.
 	QueueBytesDefault = 64 << 20
+	// UnknownTopicTimeoutDefault is how long a topic may be unknown to the brokers.
+	UnknownTopicTimeoutDefault = 5 * time.Second
+	// StopTimeoutDefault is how long a handler may take to give up a batch whose context has ended.
+	StopTimeoutDefault = 8 * time.Second
 )
 
 // Config says where the brokers are and how they are spoken to.
@@ -46,6 +50,12 @@ type Config struct {
 	SessionTimeout time.Duration
 	// QueueBytes bounds what Publish has taken and not written yet. Zero: QueueBytesDefault.
 	QueueBytes int
+	// UnknownTopicTimeout is how long a topic may be unknown to the brokers before that is an error: a new one
+	// spreads among them. Zero: UnknownTopicTimeoutDefault.
+	UnknownTopicTimeout time.Duration
+	// StopTimeout is how long a handler may take to give up a batch whose context has ended; then it is not
+	// waited for any longer. Zero: StopTimeoutDefault.
+	StopTimeout time.Duration
 }
 
 var namespaceForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{0,64}$`)
@@ -58,8 +68,8 @@ func (c Config) validate() error {
 	if !namespaceForm.MatchString(c.Namespace) {
 		errs = append(errs, fmt.Errorf("namespace %q: at most 64 letters, digits, - and _", c.Namespace))
 	}
-	if c.SessionTimeout < 0 || c.QueueBytes < 0 {
-		errs = append(errs, errors.New("session timeout and queue bytes must not be negative"))
+	if min(c.SessionTimeout, c.UnknownTopicTimeout, c.StopTimeout) < 0 || c.QueueBytes < 0 {
+		errs = append(errs, errors.New("timeouts and queue bytes must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -68,6 +78,8 @@ func (c Config) withDefaults() Config {
 	c.ClientID = cmp.Or(c.ClientID, "aval")
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, SessionTimeoutDefault)
 	c.QueueBytes = cmp.Or(c.QueueBytes, QueueBytesDefault)
+	c.UnknownTopicTimeout = cmp.Or(c.UnknownTopicTimeout, UnknownTopicTimeoutDefault)
+	c.StopTimeout = cmp.Or(c.StopTimeout, StopTimeoutDefault)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

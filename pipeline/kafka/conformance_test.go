@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
@@ -10,10 +11,15 @@ import (
 	"github.com/aval-systems/aval/pipeline/kafka"
 )
 
+// stopSoon is for tests of the suite that never answer a message.
+const stopSoon = time.Second
+
 // Watermill's own suite over the one-message mode. Every message has the same key, and so order.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	c := connectTo(t, kafka.Config{Brokers: []string{server(t)}, Namespace: "conformance"})
+	c := connectTo(t, kafka.Config{
+		Brokers: []string{server(t)}, Namespace: "conformance", StopTimeout: stopSoon,
+	})
 	grouped := func(_ *testing.T, group string) (message.Publisher, message.Subscriber) {
 		oneKey := func(string, *message.Message) []byte { return nil }
 		return c.NewPublisher(oneKey), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
@@ -28,7 +34,9 @@ func TestConformance(t *testing.T) {
 // Without a common key the messages are spread over the partitions.
 func TestConformanceSpread(t *testing.T) {
 	t.Parallel()
-	c := connectTo(t, kafka.Config{Brokers: []string{server(t)}, Namespace: "conformance-spread"})
+	c := connectTo(t, kafka.Config{
+		Brokers: []string{server(t)}, Namespace: "conformance-spread", StopTimeout: stopSoon,
+	})
 	grouped := func(_ *testing.T, group string) (message.Publisher, message.Subscriber) {
 		return c.NewPublisher(nil), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
 	}

@@ -326,7 +326,9 @@ func TestTail(t *testing.T) {
 
 func TestEnsureTopics(t *testing.T) {
 	t.Parallel()
-	c := connect(t, server(t))
+	c := connectTo(t, kafka.Config{
+		Brokers: []string{server(t)}, Namespace: newNamespace(), UnknownTopicTimeout: 200 * time.Millisecond,
+	})
 	topic(t, c, "entries", 3)
 	topic(t, c, "entries", 3)
 	if n, err := c.Partitions(t.Context(), "entries"); n != 3 || err != nil {

@@ -23,8 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // connect returns a client in a namespace that no other test has.
 func connect(t *testing.T, address string) *kafka.Client {
 	t.Helper()
-	return connectTo(t, kafka.Config{Brokers: []string{address}, Namespace: "test-" + rand.Text()[:8]})
+	return connectTo(t, kafka.Config{Brokers: []string{address}, Namespace: newNamespace()})
 }
+
+func newNamespace() string { return "test-" + rand.Text()[:8] }
 
 func connectTo(t *testing.T, config kafka.Config) *kafka.Client {
 	t.Helper()

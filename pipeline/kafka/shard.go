@@ -20,8 +20,6 @@ const (
 	// nackMostSingle is short: whoever handles messages one by one waits within the handler, by its own
 	// rules.
 	nackMostSingle = 50 * time.Millisecond
-	// stopWait is how long a handler may take to give up a batch whose context has ended.
-	stopWait = 8 * time.Second
 )
 
 // shard works on one partition: it resumes, hands out one batch at a time, and notes what was acknowledged.
@@ -66,7 +64,7 @@ func (h *shard) run() {
 	defer close(h.done)
 	defer h.cancel()
 	if h.before != nil {
-		<-h.before // it stops within stopWait
+		<-h.before // it stops within the StopTimeout
 	}
 	if h.ctx.Err() != nil {
 		return
@@ -268,7 +266,7 @@ func (h *shard) once(batch *pipeline.Batch) outcome {
 		return h.refuse(batch)
 	case <-h.ctx.Done(): // so has the message's context
 	}
-	timer := time.NewTimer(stopWait)
+	timer := time.NewTimer(h.s.c.config.StopTimeout)
 	defer timer.Stop()
 	select {
 	case <-m.Acked():

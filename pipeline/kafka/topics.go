@@ -17,9 +17,6 @@ import (
 
 const (
 	createTimeout = 10 * time.Second
-	// unknownMost is how long a topic may be unknown to the brokers before that is an error: a new one
-	// spreads among them.
-	unknownMost = 5 * time.Second
 	// messageBytesDefault is Kafka's own default of max.message.bytes.
 	messageBytesDefault = 1<<20 + 12
 )
@@ -121,7 +118,7 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replicatio
 }
 
 // Partitions returns the number of a topic's partitions. It waits for a broker; a topic that stays unknown
-// for some seconds is an error.
+// for the UnknownTopicTimeout is an error.
 func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
 	var state topicState
 	var unknown time.Time
@@ -133,7 +130,7 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
 		}
 		if unknown.IsZero() {
 			unknown = time.Now()
-		} else if time.Since(unknown) > unknownMost {
+		} else if time.Since(unknown) > c.config.UnknownTopicTimeout {
 			return fmt.Errorf("topic %s does not exist", c.wire(topic)) // lacks the code that is retried
 		}
 		return err
