@@ -26,9 +26,12 @@ func (f *Follower) Stage(s Stage) []Work {
 	var works []Work
 	for _, topic := range s.Reads {
 		r := f.reader(topic)
+		config := SubscriberConfig{Group: group(s.Name, topic)}
+		if r.journal { // of another topic a reader knows nothing but where it is
+			config.Resume, config.Revoked = r.resume, r.revoked
+		}
 		works = append(works, Work{
-			Name: s.Name, Topic: topic,
-			Config: SubscriberConfig{Group: group(s.Name, s.Reads, topic), Resume: r.resume, Revoked: r.revoked},
+			Name: s.Name, Topic: topic, Config: config,
 			Handle: func(ctx context.Context, b *Batch) error { return f.follow(ctx, s, r, b) },
 		})
 	}
@@ -49,7 +52,7 @@ func (f *Follower) Sink(s Sink) []Work {
 		}
 		works = append(works, Work{
 			Name: s.Name(), Topic: topic,
-			Config: SubscriberConfig{Group: group(s.Name(), s.Reads(), topic), Resume: resume, Revoked: r.revoked},
+			Config: SubscriberConfig{Group: group(s.Name(), topic), Resume: resume, Revoked: r.revoked},
 			Handle: func(ctx context.Context, b *Batch) error {
 				next, ins, letters := r.read(s.Name(), b)
 				if err := f.Publisher.Publish(ctx, letters); err != nil {
@@ -70,13 +73,9 @@ func (f *Follower) Sink(s Sink) []Work {
 	return works
 }
 
-// group is the consumer group of a consumer's topic: one for each, as their partitions are shared out apart.
-func group(name string, topics []string, topic string) string {
-	if len(topics) == 1 {
-		return name
-	}
-	return name + "." + topic
-}
+// group is the consumer group of a consumer's topic: one for each, as their partitions are shared out apart, and
+// named so that a further topic changes none.
+func group(name, topic string) string { return name + "." + topic }
 
 func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) error {
 	next, ins, records := r.read(s.Name, b)
@@ -145,32 +144,34 @@ type reader struct {
 	partitions int
 
 	mu    sync.Mutex
-	state map[int]state
+	state map[int]*state
 }
 
 // state is what a reader knows of a partition.
 type state struct {
 	journal Journal
 	silent  int64 // below it, nothing is handed on: it was done before
+
+	of *state // that this one comes after
 }
 
 func (f *Follower) reader(topic string) *reader {
 	return &reader{
-		topic: topic, journal: f.IsJournal(topic), partitions: f.Partitions, state: map[int]state{},
+		topic: topic, journal: f.IsJournal(topic), partitions: f.Partitions, state: map[int]*state{},
 	}
 }
 
 // resume is where to begin. A reader of a journal whose position is not known begins at the journal's
 // beginning, and hands nothing on that lies below what was committed (rule 4 of the protocol of a book).
 func (r *reader) resume(_ context.Context, _ string, partition int, committed Mark) (int64, error) {
-	var s state
-	offset := max(committed.Offset, 0)
+	s := &state{}
+	offset := committed.Offset // below zero: the first one that is kept
 	if r.journal {
 		position, ok := ParsePosition(committed.Metadata)
 		if ok && position.Next == committed.Offset {
 			s.journal.Position = position
 		} else {
-			s.silent, offset = offset, 0
+			s.silent, offset = max(offset, 0), 0
 		}
 	}
 	r.mu.Lock()
@@ -189,7 +190,10 @@ func (r *reader) revoked(_ string, partition int) {
 // only when the batch is done.
 func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []Record) {
 	r.mu.Lock()
-	next = r.state[b.Partition]
+	if held := r.state[b.Partition]; held != nil {
+		next = *held
+		next.of = held
+	}
 	r.mu.Unlock()
 	if r.journal {
 		for _, e := range next.journal.Read(b.Records) {
@@ -226,11 +230,16 @@ func (s state) mark(b *Batch) Mark {
 	return s.journal.Mark()
 }
 
+// done moves the reader on, unless the partition was revoked or begun anew meanwhile.
 func (r *reader) done(b *Batch, next state) {
-	if r.journal {
-		b.Commit(next.journal.Mark())
+	if !r.journal {
+		return
 	}
+	b.Commit(next.journal.Mark())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state[b.Partition] = next
+	if r.state[b.Partition] == next.of {
+		next.of = nil
+		r.state[b.Partition] = &next
+	}
 }

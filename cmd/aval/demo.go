@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +25,8 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Defaults of the demo.
-const (
-	fundsDefault = "1000"
-	sampleSeed   = 1
-	sampleRows   = 600
-)
+// sampleSeed makes every demo without a file of orders the same.
+const sampleSeed = 1
 
 // demoFlags are the flags of aval demo.
 type demoFlags struct {
@@ -76,7 +71,7 @@ Exit codes: 0 every order is decided, 3 so are all but invalid rows, 2 wrong usa
 	}
 	f.register(c)
 	c.Flags().StringVar(&f.orders, "orders", "", "CSV file of orders (default: a sample)")
-	c.Flags().StringVar(&f.funds, "funds", fundsDefault, "what each buyer's account is opened with, in its currency")
+	c.Flags().StringVar(&f.funds, "funds", sample.Funds, "what each buyer's account is opened with, in its currency")
 	c.Flags().StringVar(&f.report, "report", "", "write what became of each order into this CSV file")
 	c.Flags().StringVar(&f.certificates, "certificates", "",
 		"write the certificates into this file, one JSON object a line, and their public keys into FILE.jwks")
@@ -102,10 +97,10 @@ func (f *demoFlags) check() error {
 	return f.serverFlags.check()
 }
 
-func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	progress, err := demo.NewProgress(f.progress, stderr, isTerminal(stderr))
 	if err != nil {
-		return &codeError{code: exitUsage, err: err}
+		return &codeError{code: demo.ExitUsage, err: err}
 	}
 	orders, remove, err := f.ordersFile()
 	if err != nil {
@@ -129,9 +124,9 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if f.kafka == "" {
 		servers, err := embedded.Start(ctx, embedded.Config{Dir: f.dataDir, Logger: logger})
 		if err != nil {
-			return &codeError{code: exitUsage, err: err}
+			return &codeError{code: demo.ExitUsage, err: err}
 		}
-		defer servers.Close() //nolint:errcheck // what it holds is written at once
+		defer func() { err = errors.Join(err, failed(servers.Close())) }() // what it could not keep, it says now
 		p.kafka, p.redis = []string{servers.KafkaAddr}, []string{servers.RedisAddr}
 	}
 	s, err := open(ctx, p, logger)
@@ -177,7 +172,7 @@ func (f *demoFlags) play(ctx context.Context, s *system, keys *certificate.Keys,
 	if errors.Is(err, done) {
 		err = nil
 	} else if err == nil {
-		err = context.Cause(ctx)
+		err = cmp.Or(context.Cause(ctx), errors.New("the stages ended before every order was decided"))
 	}
 	return summary, err
 }
@@ -188,7 +183,7 @@ func (f *demoFlags) finish(summary demo.Summary, err error, stdout io.Writer) er
 		return &codeError{code: code, err: err}
 	}
 	if f.output == "json" {
-		if failure := json.NewEncoder(stdout).Encode(summary); failure != nil {
+		if failure := summary.JSON(stdout); failure != nil {
 			return failed(failure)
 		}
 	} else if failure := summary.Table(stdout); failure != nil {
@@ -206,7 +201,7 @@ func (f *demoFlags) ordersFile() (path string, remove func(), err error) {
 		return f.orders, func() {}, nil
 	}
 	var text bytes.Buffer
-	if err := sample.Generate(&text, sampleSeed, sampleRows); err != nil {
+	if err := sample.Generate(&text, sampleSeed, sample.RowsDefault); err != nil {
 		return "", nil, err
 	}
 	dir, err := os.MkdirTemp("", "aval-sample-")

@@ -42,12 +42,13 @@ func (d *directories) At(version uint64) (*certificate.Directory, error) {
 func (d *directories) read() error {
 	ctx, cancel := context.WithTimeout(context.Background(), directoryTimeout)
 	defer cancel()
-	return readDirectory(ctx, d.log, int64(len(d.versions)), func(_ int64, body *schemas.Directory) {
-		if body == nil {
+	return readDirectory(ctx, d.log, int64(len(d.versions)), func(offset int64, body *schemas.Directory) {
+		for int64(len(d.versions)) <= offset { // offsets may have gaps
 			d.versions = append(d.versions, nil)
-			return
 		}
-		d.versions = append(d.versions, certificate.NewDirectory(body))
+		if body != nil {
+			d.versions[offset] = certificate.NewDirectory(body)
+		}
 	})
 }
 

@@ -15,13 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// Exit codes.
-const (
-	exitFailed  = 1 // it could not finish
-	exitUsage   = 2 // wrong usage: nothing was done
-	exitInvalid = 3 // it finished; some of the input was invalid
+	"github.com/aval-systems/aval/producers/demo"
 )
 
 func main() {
@@ -42,7 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	coded := &codeError{code: exitUsage, err: err} // what a command does not code is cobra's: flags and arguments
+	coded := &codeError{code: demo.ExitUsage, err: err} // what a command does not code is cobra's: flags and arguments
 	errors.As(err, &coded)
 	if coded.err != nil {
 		_, _ = fmt.Fprintln(stderr, "aval:", coded.err)
@@ -82,7 +77,7 @@ func (e *codeError) Error() string {
 func (e *codeError) Unwrap() error { return e.err }
 
 func usage(format string, args ...any) error {
-	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...)}
+	return &codeError{code: demo.ExitUsage, err: fmt.Errorf(format, args...)}
 }
 
 func failed(err error) error {
@@ -92,5 +87,5 @@ func failed(err error) error {
 	if coded := (*codeError)(nil); errors.As(err, &coded) {
 		return err
 	}
-	return &codeError{code: exitFailed, err: err}
+	return &codeError{code: demo.ExitUnfinished, err: err}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/pipeline/kafka"
+	"github.com/aval-systems/aval/producers/demo"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -52,7 +54,7 @@ func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
 	})
 	if err != nil {
-		return nil, &codeError{code: exitUsage, err: err} // it has asked nobody yet
+		return nil, &codeError{code: demo.ExitUsage, err: err} // it has asked nobody yet
 	}
 	s := &system{kafka: client, namespace: p.namespace, logger: logger}
 	// A command may have run when its reply is lost: whoever calls repeats it, since only it knows how.
@@ -88,7 +90,36 @@ func (s *system) ready(ctx context.Context, partitions int) error {
 	if err := s.kafka.EnsureTopics(ctx, specs, 0); err != nil {
 		return err
 	}
+	if err := s.checkTopics(ctx); err != nil {
+		return err
+	}
 	return s.redisAnswers(ctx)
+}
+
+// checkTopics refuses topics that were made otherwise than the registry says: one that forgets would lose the truth.
+func (s *system) checkTopics(ctx context.Context) error {
+	var names []string
+	for _, t := range schemas.Topics() {
+		names = append(names, t.Name)
+	}
+	found, err := s.kafka.DescribeConfigs(ctx, names)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range schemas.Topics() {
+		want := t.Config()
+		for _, setting := range slices.Sorted(maps.Keys(want)) {
+			if got, ok := found[t.Name][setting]; ok && got != want[setting] {
+				errs = append(errs, fmt.Errorf("topic %s.%s has %s=%s, must have %s: set it with kafka-configs --alter",
+					s.namespace, t.Name, setting, got, want[setting]))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return usage("%w", errors.Join(errs...))
+	}
+	return nil
 }
 
 // redisAnswers waits until Redis does, and says once that it waits.
@@ -127,9 +158,9 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 	config := register.Config{Namespace: s.namespace, Partitions: s.partitions}
 	table := map[string]func() []pipeline.Work{
 		"invitation":  func() []pipeline.Work { return follower.Stage(certificate.Invitation()) },
-		"ledger":      func() []pipeline.Work { return s.book(ledger.Book{}) },
+		"ledger":      func() []pipeline.Work { return s.book("ledger", ledger.Book{}) },
 		"routing":     func() []pipeline.Work { return follower.Stage(certificate.Routing(versions)) },
-		"request":     func() []pipeline.Work { return s.book(preissue.Book{}) },
+		"request":     func() []pipeline.Work { return s.book("request", preissue.Book{}) },
 		"relay":       func() []pipeline.Work { return follower.Stage(certificate.Relay()) },
 		"funding":     func() []pipeline.Work { return follower.Stage(certificate.Funding(versions)) },
 		"certificate": func() []pipeline.Work { return follower.Stage(certificate.Certificate(signer)) },
@@ -145,12 +176,12 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 	return works
 }
 
-func (s *system) book(b book.Book) []pipeline.Work {
+func (s *system) book(stage string, b book.Book) []pipeline.Work {
 	runner := &book.Runner{
 		Book: b, Store: s.store(b), Log: s.kafka, Partitions: s.partitions, Owner: processName(), Logger: s.logger,
 		Now: time.Now,
 	}
-	return []pipeline.Work{runner.Work()}
+	return []pipeline.Work{runner.Work(stage)}
 }
 
 // single asks for one message at a time.
@@ -168,7 +199,13 @@ func isJournal(topic string) bool {
 
 // checkStages refuses names that are none.
 func checkStages(names []string) error {
-	for _, name := range names {
+	if len(names) == 0 {
+		return usage("--stages names none; there are %s", strings.Join(stageNames(), ", "))
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return usage("--stages names %s twice", name)
+		}
 		if !slices.Contains(stageNames(), name) {
 			return usage("--stages: %q is no stage; there are %s", name, strings.Join(stageNames(), ", "))
 		}

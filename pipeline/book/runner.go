@@ -273,11 +273,11 @@ func (r *Runner) item(p plan, d *schemas.Decision) (pipeline.Record, error) {
 	return record, err
 }
 
-// Work is the book's work, for pipeline.Route.
-func (r *Runner) Work() pipeline.Work {
+// Work is the book's work under the name of its stage, for pipeline.Route.
+func (r *Runner) Work(stage string) pipeline.Work {
 	return pipeline.Work{
-		Name: r.Book.Name(), Topic: r.Book.Commands(),
-		Config: pipeline.SubscriberConfig{Group: r.Book.Name(), Resume: r.Resume, Revoked: r.Revoked, Idle: IdleAfter},
+		Name: stage, Topic: r.Book.Commands(),
+		Config: pipeline.SubscriberConfig{Group: stage, Resume: r.Resume, Revoked: r.Revoked, Idle: IdleAfter},
 		Handle: r.Handle,
 	}
 }

@@ -17,22 +17,23 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// report writes the files and sums up, after every row has its answer.
+// report writes the files and sums up, after every row has its answer. The files come first: what was decided is
+// told, whether it can be checked now or not.
 func (r *run) report(ctx context.Context) (Summary, error) {
-	r.Progress.Stage("check and read the accounts", 0)
-	audit, err := r.deps.Audit(ctx)
-	r.Progress.Done()
-	if err != nil {
-		return Summary{}, fmt.Errorf("audit: %w", err)
-	}
 	s := newSummary(r)
-	s.Invariants = Invariants{Checked: audit.Checked, Violated: audit.Violated}
 	if err := r.writeReport(s); err != nil {
 		return Summary{}, err
 	}
 	if err := r.writeCertificates(ctx); err != nil {
 		return Summary{}, err
 	}
+	r.Progress.Stage("check and read the accounts", 0)
+	audit, err := r.deps.Audit(ctx)
+	r.Progress.Done()
+	if err != nil {
+		return Summary{}, fmt.Errorf("audit: %w", err)
+	}
+	s.Invariants = Invariants{Checked: audit.Checked, Violated: audit.Violated}
 	if err := r.addFrozen(s, audit); err != nil {
 		return Summary{}, err
 	}
