@@ -35,7 +35,7 @@ type Topic struct {
 	// MaxMessageBytes bounds a record, and a batch of records.
 	MaxMessageBytes int
 	Owner           string   // whose it is: the book that decides its commands, else the one that writes it
-	Readers         []string // who reads it
+	Readers         []string // who reads it, besides the audit, which reads all
 }
 
 // Kind is what a topic is to a shard.
@@ -112,10 +112,10 @@ func Topics() []Topic {
 			Owner: "ledger", Readers: []string{"ledger"},
 		},
 		{
-			Name: TopicEntries, Body: "Entry", Key: "none", Kind: KindJournal,
+			Name: TopicEntries, Body: "Entry", Key: "the movement's, for who looks", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
 			Owner:   "ledger",
-			Readers: []string{"ledger", "routing", "certificate", "advice", "register", "deadletter", "audit"},
+			Readers: []string{"ledger", "routing", "certificate", "advice", "register", "deadletter"},
 		},
 		{
 			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none",
@@ -124,21 +124,21 @@ func Topics() []Topic {
 			Owner: "request", Readers: []string{"request"},
 		},
 		{
-			Name: TopicPreIssues, Body: "PreIssue", Key: "none", Kind: KindJournal,
+			Name: TopicPreIssues, Body: "PreIssue", Key: "the request's, for who looks", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
 			Owner:   "request",
-			Readers: []string{"request", "relay", "funding", "register", "deadletter", "audit"},
+			Readers: []string{"request", "relay", "funding", "register", "deadletter"},
 		},
 		{
 			Name: TopicCertificates, Body: "Certificate", Key: "invitation", Kind: KindFollow,
 			Retention: Forever, MaxMessageBytes: messageBytesOther,
-			Owner: "certificate", Readers: []string{"register", "audit", "integrators"},
+			Owner: "certificate", Readers: []string{"register", "integrators"},
 		},
 		{
 			Name: TopicRefusals, Body: "Refusal", Key: "invitation", Kind: KindFollow,
 			Retention: Forever, MaxMessageBytes: messageBytesOther,
 			Owner:   "invitation, routing, relay, funding, certificate",
-			Readers: []string{"register", "audit", "integrators"},
+			Readers: []string{"register", "integrators"},
 		},
 		{
 			Name: TopicNotices, Body: "Notice", Key: "recipient", Kind: KindFollow,
@@ -155,7 +155,7 @@ func Topics() []Topic {
 			// A dead letter carries any record of a megabyte whole, with its headers and what is wrong with it.
 			Name: TopicDeadLetters, Body: "DeadLetter", Key: "topic/partition/offset", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesJournal,
-			Owner: "every stage", Readers: []string{"deadletter", "operators"},
+			Owner: "every stage", Readers: []string{"operators"},
 		},
 		{
 			Name: TopicDirectory, Body: "Directory", Key: "none", Kind: KindDirectory, Partitions: 1,

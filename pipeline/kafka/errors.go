@@ -149,7 +149,7 @@ func (c *Client) retry(ctx context.Context, what string, f func(context.Context)
 		case !retriable(err):
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		if attempt == 3 {
+		if attempt == attemptsQuiet {
 			said = true
 			c.log.WarnContext(ctx, "kafka does not answer as it should; it is asked again until it does",
 				"to", what, "brokers", c.config.Brokers, "error", err)

@@ -279,8 +279,9 @@ func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGr
 	c.attempts = 0
 }
 
-// attemptsQuiet is how often something is tried before it is said that it does not work.
-const attemptsQuiet = 5
+// attemptsQuiet is how often something is tried before it is said that it does not work: for about two seconds. A
+// broker that has just been told of a topic, or of its leadership, needs one.
+const attemptsQuiet = 8
 
 // failed makes the cursor wait, and whoever reads it know what does not pass. The mutex is held.
 func (f *fetcher) failed(ctx context.Context, c *cursor, err error, polls *sync.WaitGroup) {

@@ -268,7 +268,7 @@ func (s *sender) abandoned(d *delivery, err error) bool {
 		d.done(-1, err)
 		return true
 	}
-	if d.attempts > 5 && !d.said {
+	if d.attempts > attemptsQuiet && !d.said {
 		d.said = true
 		s.c.log.Warn("a partition takes no records; they are offered until it does",
 			"topic", s.c.plain(d.topic), "partition", d.partition, "error", err)
