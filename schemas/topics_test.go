@@ -71,7 +71,7 @@ func TestTopicsTable(t *testing.T) {
 		}
 	}
 	const want = "| certificates | Certificate | invitation | follow | N | for ever | 1024 KiB | " +
-		"certificate | register, audit, integrators |"
+		"certificate | register, integrators |"
 	if !strings.Contains(schemas.TopicsTable(), want) {
 		t.Errorf("the table is\n%swant in it\n%s", schemas.TopicsTable(), want)
 	}
