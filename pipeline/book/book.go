@@ -18,24 +18,39 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Book is what makes a book: its topics, its script, and how commands and answers are written.
+// Book is what makes a book: where it stands in the flow, its script, and how commands and answers are written.
 type Book interface {
-	Name() string
+	Topics
+	Script
+	Codec
+}
+
+// Topics say where the book stands in the flow.
+type Topics interface {
+	Name() string     // of the book, and of its keys in Redis
 	Commands() string // the command topic
 	Journal() string  // the journal topic
+}
+
+// Script is the book's part of the script.
+type Script interface {
 	// Lua defines the local table `book`: tables, rotating, width, wants(c, want) and decide(c, s).
 	// See protocol.lua for what it may use.
 	Lua() string
-	// Plan makes the script's fields of a command. It is pure; an error says that nobody can read it.
+	// Width is how many fields a command of the script has: book.width.
+	Width() int
+	// Tables names the script's tables: those of book.tables, then each of book.rotating.
+	Tables() (fixed, rotating []string)
+}
+
+// Codec reads commands and writes answers. It is pure.
+type Codec interface {
+	// Plan makes the script's fields of a command. An error says that nobody can read it.
 	Plan(in pipeline.In) ([]string, error)
 	// Item is the journal's record of a command and what was decided on it.
 	Item(in pipeline.In, d *schemas.Decision) proto.Message
 	// Unreadable is the journal's record of a command that nobody can read.
 	Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message
-	// Width is how many fields a command of the script has: book.width.
-	Width() int
-	// Tables names the script's tables: those of book.tables, then each of book.rotating.
-	Tables() (fixed, rotating []string)
 }
 
 // Verbs that the protocol knows itself.
