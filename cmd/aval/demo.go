@@ -47,8 +47,8 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play all parties over a file of orders",
-		Long: `Play all parties over a file of orders: open the accounts, invite for each order, let buyers answer, wait until all
-is decided, and tell what became of each.
+		Long: `Play all parties over a file of orders: open the accounts, invite for each order, let buyers answer, wait
+until all is decided, and tell what became of each.
 
 The orders are a CSV file with the columns order_id, seller_id, buyer_id, amount and currency, and optionally
 payment_type (credit_card pays from a credit line, everything else from a deposit) and order_status (canceled: the
@@ -227,9 +227,8 @@ func demonstrationKeys(namespace string) (*certificate.Keys, error) {
 // the demonstration whatever the issuing bank signs with.
 func publicKeys(namespace string, keys *certificate.Keys) map[string][]*schemas.PublicKey {
 	id, key := certificate.DemonstrationKey(namespace + "-receiving")
-	public := map[string][]*schemas.PublicKey{
-		demo.ReceivingBank: {{Id: id, Ed25519: key.Public().(ed25519.PublicKey)}}, //nolint:errcheck,forcetypeassert // it is
-	}
+	receiving, _ := key.Public().(ed25519.PublicKey)
+	public := map[string][]*schemas.PublicKey{demo.ReceivingBank: {{Id: id, Ed25519: receiving}}}
 	all := keys.Public()
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		public[demo.IssuingBank] = append(public[demo.IssuingBank], &schemas.PublicKey{Id: id, Ed25519: all[id]})
@@ -239,5 +238,5 @@ func publicKeys(namespace string, keys *certificate.Keys) map[string][]*schemas.
 
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a descriptor is small
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -71,9 +71,9 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --kafka ADDRESS --redis ADDRESS",
 		Short: "Run the stages against real servers",
-		Long: `Run the stages, all or some, against a Kafka and a Redis. Any number of processes may share the stages of one
-namespace: each partition of each stage is worked on by one of them. An interrupt lets what is at work finish; a
-second one ends at once.`,
+		Long: `Run the stages, all or some, against a Kafka and a Redis. Any number of processes may share the stages of
+one namespace: each partition of each stage is worked on by one of them. An interrupt lets what is at work finish;
+a second one ends at once.`,
 		Example: `  aval run --kafka localhost:9092 --redis localhost:6379
   aval run --kafka localhost:9092 --redis localhost:6379 --stages ledger,request`,
 		Args: cobra.NoArgs,

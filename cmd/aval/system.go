@@ -85,7 +85,9 @@ func (s *system) ready(ctx context.Context, partitions int) error {
 	s.partitions = partitions
 	var specs []kafka.TopicSpec
 	for _, t := range schemas.Topics() {
-		specs = append(specs, kafka.TopicSpec{Name: t.Name, Partitions: t.PartitionCount(partitions), Configs: t.Config()})
+		specs = append(specs, kafka.TopicSpec{
+			Name: t.Name, Partitions: t.PartitionCount(partitions), Configs: t.Config(),
+		})
 	}
 	if err := s.kafka.EnsureTopics(ctx, specs, 0); err != nil {
 		return err

@@ -51,7 +51,9 @@ func (r *Runner) takeover(ctx context.Context, shard int) (*owner, error) {
 	now := r.Now()
 	record, err := pipeline.Encode(r.Book.Journal(), schemas.Message{
 		Attributes: schemas.Attributes{ID: history, Source: r.source(), Time: now},
-		Body:       &schemas.Takeover{History: history, Partitions: int32(r.Partitions), Owner: r.Owner}, //nolint:gosec // few
+		Body: &schemas.Takeover{
+			History: history, Partitions: int32(r.Partitions), Owner: r.Owner, //nolint:gosec // few
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func (r *Runner) scan(ctx context.Context, o *owner, start pipeline.Position) ([
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	if journal.Epoch < o.epoch {
-		return nil, &LogError{Problem: fmt.Sprintf("the takeover at offset %d of %s/%d was acknowledged and is not there",
+		return nil, &LogError{Problem: fmt.Sprintf("the takeover at offset %d of %s/%d was acknowledged and is gone",
 			o.epoch, r.Book.Journal(), o.shard)}
 	}
 	for i := range chain { // the first takeover may have been read after the first position

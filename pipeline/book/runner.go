@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -256,8 +257,9 @@ func (r *Runner) record(o *owner, plans []plan, answer Answer) ([]pipeline.Recor
 }
 
 func (r *Runner) item(p plan, d *schemas.Decision) (pipeline.Record, error) {
+	partition, offset := strconv.Itoa(p.record.Partition), strconv.FormatInt(p.record.Offset, 10)
 	m := schemas.Message{Attributes: schemas.Attributes{
-		ID:     schemas.DeriveID(r.Book.Journal(), fmt.Sprint(p.record.Partition), fmt.Sprint(p.record.Offset)),
+		ID:     schemas.DeriveID(r.Book.Journal(), partition, offset),
 		Source: r.source(), Cause: p.in.ID, Time: p.in.Time,
 	}}
 	if p.unreadable != "" {
