@@ -21,6 +21,8 @@ type memLog struct {
 	delayed []delayed      // what may land later
 	odds    float64        // of each fault
 	leaky   float64        // of a fence that does not hold
+	before  func()         // is called before each append: a process may sleep there
+	missed  func()         // is called when a batch may land later
 }
 
 type delayed struct {
@@ -53,7 +55,10 @@ func (l *memLog) land() {
 	if len(l.delayed) == 0 {
 		return
 	}
-	i := l.random.IntN(len(l.delayed))
+	i := len(l.delayed) - 1
+	if l.random.IntN(2) == 0 {
+		i = l.random.IntN(len(l.delayed))
+	}
 	d := l.delayed[i]
 	l.delayed = append(l.delayed[:i], l.delayed[i+1:]...)
 	if d.epoch >= l.fences[d.topic] || l.random.Float64() < l.leaky {
@@ -96,6 +101,7 @@ type memAppender struct {
 
 func (a *memAppender) Append(_ context.Context, records []pipeline.Record) (int64, error) {
 	l := a.log
+	l.before()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a.epoch < l.fences[a.topic] && l.random.Float64() >= l.leaky {
@@ -103,6 +109,7 @@ func (a *memAppender) Append(_ context.Context, records []pipeline.Record) (int6
 	}
 	if l.random.Float64() < l.odds {
 		l.delayed = append(l.delayed, delayed{topic: a.topic, epoch: a.epoch, records: records})
+		l.missed()
 		return 0, context.Canceled
 	}
 	l.fences[a.topic] = max(l.fences[a.topic], a.epoch)

@@ -1,7 +1,6 @@
 package book_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,7 +29,8 @@ var (
 
 // TestEveryCommandIsDecidedOnceWhateverFails lets several owners that do not know of each other decide one shard,
 // on a broker that loses acknowledgements and lets batches land late, and a Redis that loses replies, goes back to
-// an earlier state or is emptied; and two versions of the script decide differently. Whatever happened, the journal's entries that count answer each command once, in
+// an earlier state or is emptied; they get in each other's way between any two calls; and two versions of the
+// script decide differently. Whatever happened, the journal's entries that count answer each command once, in
 // order, as the model does, and the state is theirs.
 func TestEveryCommandIsDecidedOnceWhateverFails(t *testing.T) {
 	t.Parallel()
@@ -51,9 +51,14 @@ type world struct {
 	stores    []*book.Store // of each version of the book
 	lost      *losses
 	processes []*process
+	awake     *process // works for a while; the others sleep, and wake up late
 	committed pipeline.Mark
-	images    []map[string]map[string]string // earlier states of Redis
+	images    []image // earlier states of Redis
 	commands  []command
+	depth     int     // of what happens in the middle of something else
+	nasty     float64 // how often something does
+	storm     int     // for how many steps faults come together
+	forgotten bool    // whether Redis has lost the batch that the storm is about
 }
 
 type command struct {
@@ -71,9 +76,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 7)), redis: miniredis.RunT(t), committed: pipeline.Mark{Offset: -1}}
 	w.log = newMemLog(w.random)
+	w.log.before, w.log.missed = w.meanwhile, w.gather
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
-	w.lost = &losses{random: w.random}
+	w.lost = &losses{random: w.random, around: w.watch}
 	client.AddHook(w.lost)
 	for _, limit := range toyLimits() {
 		w.stores = append(w.stores, book.NewStore(client, "test", toy{limit}))
@@ -81,6 +87,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for range 3 {
 		w.processes = append(w.processes, w.process())
 	}
+	w.awake = w.processes[0]
 	return w
 }
 
@@ -93,11 +100,11 @@ func (w *world) process() *process {
 }
 
 func (w *world) run() {
-	w.log.odds, w.log.leaky, w.lost.odds = 0.1, 0.1, 0.1
+	w.log.odds, w.log.leaky, w.lost.odds, w.nasty = 0.1, 0.7, 0.1, 0.05
 	for range 150 {
 		w.step()
 	}
-	w.log.odds, w.log.leaky, w.lost.odds = 0, 0, 0
+	w.log.odds, w.log.leaky, w.lost.odds, w.nasty = 0, 0, 0, 0
 	for len(w.log.delayed) > 0 {
 		w.log.land()
 	}
@@ -110,29 +117,45 @@ func (w *world) run() {
 }
 
 func (w *world) step() {
-	p := w.processes[w.random.IntN(len(w.processes))]
+	if w.storm > 0 {
+		w.blow()
+		return
+	}
+	if w.random.IntN(4) == 0 {
+		w.awake = w.processes[w.random.IntN(len(w.processes))]
+	}
 	switch n := w.random.IntN(20); {
 	case n < 4:
 		w.produce()
-	case n < 15:
-		w.work(p, false)
 	case n < 16:
-		*p = *w.process() // it crashed
+		w.work(w.awake, false)
 	case n < 17:
-		w.log.land()
-	case n < 18:
-		w.images = append(w.images, w.image())
-	case n < 19 && len(w.images) > 0:
-		w.restore(w.images[w.random.IntN(len(w.images))])
+		*w.awake = *w.process() // it crashed
 	default:
-		w.redis.FlushAll()
+		w.harm()
+	}
+}
+
+// meanwhile is called between any two calls of a process: there somebody else may act.
+func (w *world) meanwhile() {
+	if w.depth > 0 || w.random.Float64() >= w.nasty {
+		return
+	}
+	w.depth++
+	defer func() { w.depth-- }()
+	if w.random.IntN(2) == 0 {
+		w.harm()
+		return
+	}
+	if p := w.processes[w.random.IntN(len(w.processes))]; p != w.awake {
+		w.work(p, false)
 	}
 }
 
 func (w *world) produce() {
 	var records []pipeline.Record
 	for range 1 + w.random.IntN(5) {
-		c := command{id: fmt.Sprintf("c%d", w.random.IntN(60)), amount: 1 + w.random.Int64N(20)}
+		c := command{id: fmt.Sprintf("c%d", w.random.IntN(200)), amount: 1 + w.random.Int64N(20)}
 		if w.random.IntN(3) > 0 { // often a repeat of the same, sometimes of the name alone
 			c.amount = 10
 		}
@@ -151,15 +174,12 @@ func (w *world) work(p *process, sure bool) {
 			w.mustBeFault(err, sure)
 			return
 		}
-		p.next = next
+		if p.next = next; w.random.IntN(2) == 0 {
+			return
+		}
+		w.meanwhile()
 	}
-	commands := w.log.topics[schemas.TopicMovements]
-	b := &pipeline.Batch{Topic: schemas.TopicMovements}
-	if end := int64(len(commands)); p.next < end && w.random.IntN(8) > 0 {
-		from := max(0, p.next-w.random.Int64N(3)) // a fetch may begin earlier
-		b.Records = commands[from:min(end, p.next+1+w.random.Int64N(6))]
-		b.Next = b.Records[len(b.Records)-1].Offset + 1
-	}
+	b := w.fetch(p)
 	if err := p.runner.Handle(ctx, b); err != nil {
 		w.mustBeFault(err, sure)
 		if b.Restarts() {
@@ -175,36 +195,32 @@ func (w *world) work(p *process, sure bool) {
 	}
 }
 
+// fetch is a process's next batch, often of the size that another one would have taken.
+func (w *world) fetch(p *process) *pipeline.Batch {
+	commands := w.log.topics[schemas.TopicMovements]
+	b := &pipeline.Batch{Topic: schemas.TopicMovements}
+	end := int64(len(commands))
+	if p.next >= end || w.random.IntN(8) == 0 {
+		return b
+	}
+	from := max(0, p.next-w.random.Int64N(3)) // a fetch may begin earlier
+	to := p.next + 1 + w.random.Int64N(6)
+	if len(w.images) > 0 && w.random.IntN(3) > 0 {
+		if at := number(w.images[w.random.IntN(len(w.images))][headerKey]["at"]); at > p.next {
+			to = at
+		}
+	}
+	b.Records = commands[from:min(end, to)]
+	b.Next = b.Records[len(b.Records)-1].Offset + 1
+	return b
+}
+
 // mustBeFault: the log of this world is never wrong, so no owner may say that it is.
 func (w *world) mustBeFault(err error, sure bool) {
 	w.t.Helper()
 	var wrong *book.LogError
 	if sure || errors.As(err, &wrong) {
 		w.t.Fatal(err)
-	}
-}
-
-func (w *world) image() map[string]map[string]string {
-	image := map[string]map[string]string{}
-	for _, key := range w.redis.Keys() {
-		fields, err := w.redis.HKeys(key)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		image[key] = map[string]string{}
-		for _, field := range fields {
-			image[key][field] = w.redis.HGet(key, field)
-		}
-	}
-	return image
-}
-
-func (w *world) restore(image map[string]map[string]string) {
-	w.redis.FlushAll()
-	for key, fields := range image {
-		for field, value := range fields {
-			w.redis.HSet(key, field, value)
-		}
 	}
 }
 
@@ -274,30 +290,5 @@ func fold(tables map[string]map[string]string, c *schemas.Change) {
 			tables[c.GetTable()] = map[string]string{}
 		}
 		tables[c.GetTable()][c.GetField()] = c.GetValue()
-	}
-}
-
-// losses is a connection to Redis that fails in both ways: nothing arrived, or it arrived and nobody was told.
-type losses struct {
-	random *rand.Rand
-	odds   float64
-}
-
-func (l *losses) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (l *losses) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (l *losses) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if !slices.Contains([]string{"evalsha", "eval"}, cmd.Name()) || l.random.Float64() >= l.odds {
-			return next(ctx, cmd)
-		}
-		if l.random.IntN(2) == 0 {
-			_ = next(ctx, cmd)
-		}
-		cmd.SetErr(errDown)
-		return errDown
 	}
 }

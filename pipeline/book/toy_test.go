@@ -16,7 +16,7 @@ import (
 // Its versions have other limits: two that decide the same shard do not decide the same.
 type toy struct{ limit int64 }
 
-func toyLimits() []int64 { return []int64{100, 400} }
+func toyLimits() []int64 { return []int64{30, 400} }
 
 func (toy) Name() string                       { return "toy" }
 func (toy) Commands() string                   { return schemas.TopicMovements }
