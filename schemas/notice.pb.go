@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Role is what somebody is to a certificate.
+// Role is what somebody is to a certificate. In an advice about an account, the issuing bank is the account's.
 type Role int32
 
 const (
