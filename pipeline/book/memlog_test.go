@@ -72,7 +72,9 @@ func (l *memLog) Bounds(_ context.Context, topic string, _ int) (first, end int6
 	return 0, int64(len(l.topics[topic])), nil
 }
 
-func (l *memLog) Read(_ context.Context, topic string, _ int, from, end int64, visit func([]pipeline.Record) error) error {
+func (l *memLog) Read(
+	_ context.Context, topic string, _ int, from, end int64, visit func([]pipeline.Record) error,
+) error {
 	l.mu.Lock()
 	records := l.topics[topic]
 	fails := l.random.Float64() < l.odds

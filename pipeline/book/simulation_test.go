@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -22,6 +21,7 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
+//nolint:gochecknoglobals // flags have to stand before a test begins
 var (
 	seed   = flag.Uint64("seed", 1, "the first seed of the simulation")
 	rounds = flag.Uint64("rounds", 60, "how many seeds the simulation tries")
@@ -74,7 +74,9 @@ type process struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 7)), redis: miniredis.RunT(t), committed: pipeline.Mark{Offset: -1}}
+	w := &world{
+		t: t, random: rand.New(rand.NewPCG(seed, 7)), redis: miniredis.RunT(t), committed: pipeline.Mark{Offset: -1},
+	}
 	w.log = newMemLog(w.random)
 	w.log.before, w.log.missed = w.meanwhile, w.gather
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), MaxRetries: -1})
@@ -95,7 +97,7 @@ func (w *world) process() *process {
 	version := w.random.IntN(len(w.stores))
 	return &process{next: -1, runner: &book.Runner{
 		Book: toy{toyLimits()[version]}, Store: w.stores[version], Log: w.log, Partitions: 1, Owner: "test",
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 	}}
 }
 
@@ -237,7 +239,8 @@ func (w *world) check() {
 		}
 		var decisions []*schemas.Decision
 		for _, in := range items {
-			d := in.Body.(*schemas.Entry).GetDecision()
+			item, _ := in.Body.(*schemas.Entry)
+			d := item.GetDecision()
 			decisions = append(decisions, d)
 			c := w.commands[next]
 			var want []string
@@ -245,8 +248,8 @@ func (w *world) check() {
 				want = append(want, model.decide(c.id, c.amount, limit))
 			}
 			if d.GetOffset() != int64(next) || !slices.Contains(want, word(d)) {
-				w.t.Fatalf("command %d (%v) is answered as that at %d with %q, the model says %q", next, c, d.GetOffset(),
-					word(d), want)
+				w.t.Fatalf("command %d (%v) is answered as that at %d with %q, the model says %q",
+					next, c, d.GetOffset(), word(d), want)
 			}
 			model.follow(c.id, c.amount, word(d))
 			next++

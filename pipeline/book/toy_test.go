@@ -52,7 +52,8 @@ func (toy) Plan(in pipeline.In) ([]string, error) {
 }
 
 func (toy) Item(in pipeline.In, d *schemas.Decision) proto.Message {
-	return &schemas.Entry{Id: in.ID, Movement: in.Body.(*schemas.Movement), Decision: d} //nolint:errcheck // Plan has seen it
+	m, _ := in.Body.(*schemas.Movement)
+	return &schemas.Entry{Id: in.ID, Movement: m, Decision: d}
 }
 
 func (toy) Unreadable(u *schemas.Unreadable, d *schemas.Decision) proto.Message {
