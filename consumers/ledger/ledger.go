@@ -8,12 +8,9 @@
 package ledger
 
 import (
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -76,15 +73,14 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		return nil, err
 	}
 	if tick := m.GetTick(); tick != nil {
-		retention := tick.GetRetention().AsDuration().Milliseconds()
-		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10)}, nil
+		return book.TickFields(in, tick), nil
 	}
 	c, err := commandOf(m)
 	if err != nil {
 		return nil, err
 	}
 	return []string{
-		c.verb, in.ID, millis(in.Time), c.digest(m), c.account,
+		c.verb, in.ID, book.Millis(in.Time), c.digest(m), c.account,
 		c.amount, c.currency, c.kind, c.holder, c.hold, c.contra,
 	}, nil
 }
@@ -107,7 +103,7 @@ func commandOf(m *schemas.Movement) (command, error) {
 	c := command{account: m.GetAccount()}
 	switch v := m.GetVerb().(type) {
 	case *schemas.Movement_Open:
-		c.verb, c.kind, c.holder = "open", kindWord(v.Open.GetKind()), holderDigest(v.Open.GetHolder())
+		c.verb, c.kind, c.holder = "open", kindWord(v.Open.GetKind()), book.Digest(v.Open.GetHolder())
 		c.money(v.Open.GetFunds())
 		if c.kind == kindDeposit {
 			c.contra = Genesis(c.currency)
@@ -125,9 +121,9 @@ func commandOf(m *schemas.Movement) (command, error) {
 	case *schemas.Movement_Unblock:
 		c.verb = "unblock"
 	case *schemas.Movement_Vouch:
-		c.verb, c.currency, c.holder = "vouch", v.Vouch.GetCurrency(), holderDigest(v.Vouch.GetHolder())
+		c.verb, c.currency, c.holder = "vouch", v.Vouch.GetCurrency(), book.Digest(v.Vouch.GetHolder())
 	case *schemas.Movement_Hold:
-		c.verb, c.kind, c.holder = "hold", kindWord(v.Hold.GetKind()), holderDigest(v.Hold.GetHolder())
+		c.verb, c.kind, c.holder = "hold", kindWord(v.Hold.GetKind()), book.Digest(v.Hold.GetHolder())
 		c.money(v.Hold.GetAmount())
 	case *schemas.Movement_Capture:
 		c.verb, c.hold = "capture", v.Capture.GetHold()
@@ -145,9 +141,8 @@ func (c *command) money(m *schemas.Money) {
 	c.amount, c.currency = strconv.FormatInt(m.GetMinorUnits(), 10), m.GetCurrency()
 }
 
-// digest decides between repeat and conflict: it covers what the movement asks and what its reference
-// means, not its id and not its time. The first 16 bytes of SHA-256 over each text's length, a colon and
-// the text.
+// digest decides between repeat and conflict: it covers what the movement asks and what its reference means, not
+// its id and not its time.
 func (c *command) digest(m *schemas.Movement) string {
 	texts := []string{
 		"movement", c.verb, c.account, c.amount, c.currency, c.kind, c.holder, c.hold, c.contra,
@@ -157,24 +152,8 @@ func (c *command) digest(m *schemas.Movement) string {
 	} else {
 		texts = append(texts, "reference", m.GetReference().GetTypeUrl(), string(m.GetReference().GetValue()))
 	}
-	var b []byte
-	for _, text := range texts {
-		b = strconv.AppendInt(b, int64(len(text)), 10)
-		b = append(b, ':')
-		b = append(b, text...)
-	}
-	return short(b)
+	return book.Digest(texts...)
 }
-
-// holderDigest stands for the holder in the book, which compares holders and does not show them.
-func holderDigest(holder string) string { return short([]byte(holder)) }
-
-func short(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:schemas.DigestSize])
-}
-
-func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
 func kindWord(k schemas.AccountKind) string {
 	switch k {

@@ -7,11 +7,9 @@
 package preissue
 
 import (
-	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -89,8 +87,7 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		return nil, err
 	}
 	if tick := r.GetTick(); tick != nil {
-		retention := tick.GetRetention().AsDuration().Milliseconds()
-		return []string{book.Tick, in.ID, millis(in.Time), "", strconv.FormatInt(retention, 10)}, nil
+		return book.TickFields(in, tick), nil
 	}
 	verb, said := answer(r)
 	if verb == "" {
@@ -102,7 +99,7 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		fault = why.Word()
 	}
 	return []string{
-		verb, in.ID, millis(in.Time), digest(append([]string{verb, terms}, said...)),
+		verb, in.ID, book.Millis(in.Time), book.Digest(append([]string{"pre-issue", verb, terms}, said...)...),
 		r.GetTerms().GetInvitationId(), terms, fault,
 	}, nil
 }
@@ -166,18 +163,3 @@ func faultOf(r *schemas.IssuanceRequest, at time.Time) schemas.Reason {
 	}
 	return schemas.Reason_REASON_UNSPECIFIED
 }
-
-// digest decides between repeat and conflict: the first 16 bytes of SHA-256 over each text's length, a
-// colon and the text.
-func digest(texts []string) string {
-	b := []byte("pre-issue")
-	for _, text := range texts {
-		b = strconv.AppendInt(b, int64(len(text)), 10)
-		b = append(b, ':')
-		b = append(b, text...)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:schemas.DigestSize])
-}
-
-func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
