@@ -80,9 +80,6 @@ func (k *Keys) Sign(keyID string, payload []byte) (string, error) {
 // Public are the public keys of the private ones.
 func (k *Keys) Public() PublicKeys { return maps.Clone(k.public) }
 
-// PublicJWKS is the JWK set with which others verify.
-func (k *Keys) PublicJWKS() ([]byte, error) { return k.public.JWKS() }
-
 // DemonstrationKey derives a key from a name. It is for demonstrations and tests alone: whoever knows the
 // name has the private key, and its id says so.
 func DemonstrationKey(namespace string) (id string, key ed25519.PrivateKey) {

@@ -130,9 +130,9 @@ func TestKeySets(t *testing.T) {
 	if got, err := loaded.Sign(id, []byte(`{"certificate_id":"c1"}`)); err != nil || got != golden {
 		t.Errorf("Sign() = %s, %v", got, err)
 	}
-	public, err := loaded.PublicJWKS()
+	public, err := loaded.Public().JWKS()
 	if err != nil || strings.Contains(string(public), `"d"`) {
-		t.Fatalf("PublicJWKS() = %s, %v, want public keys", public, err)
+		t.Fatalf("Public().JWKS() = %s, %v, want public keys", public, err)
 	}
 	again, err := certificate.LoadPublicKeys(bytes.NewReader(public))
 	if err != nil {

@@ -245,10 +245,7 @@ if step == 'enter' then
     header.at, header.digest, header.generation = '0', '', epoch
     redis.call('HSET', KEYS[1], 'at', '0', 'digest', '', 'generation', epoch)
   end
-  return {
-    'entered', header.at, header.digest, header.generation,
-    header.last_from, header.last_digest, header.last_to,
-  }
+  return { 'entered', header.at, header.digest, header.generation, header.last_from, header.last_digest }
 end
 
 if header.epoch ~= '' and earlier(epoch, header.epoch) then

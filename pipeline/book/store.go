@@ -43,7 +43,6 @@ type Header struct {
 	Generation string // names the keys of the state
 	LastFrom   int64  // where the last answer began, -1 where there is none
 	LastDigest string // the digest there
-	LastTo     int64
 }
 
 // Answer is what the script decided on the commands [from, To).
@@ -75,7 +74,7 @@ func (s *Store) Enter(ctx context.Context, shard int, epoch int64, history strin
 	if r[0] == "history" {
 		return Header{}, &LogError{Problem: fmt.Sprintf("Redis knows the history %s, the journal is %s", r[1], history)}
 	}
-	if len(r) != 7 {
+	if len(r) != 6 {
 		return Header{}, fmt.Errorf("enter: reply of %d words", len(r))
 	}
 	h := Header{Digest: r[2], Generation: r[3], LastFrom: -1, LastDigest: r[5]}
@@ -83,12 +82,8 @@ func (s *Store) Enter(ctx context.Context, shard int, epoch int64, history strin
 		return Header{}, fmt.Errorf("enter: position %q: %w", r[1], err)
 	}
 	if r[4] != "" {
-		h.LastFrom, err = strconv.ParseInt(r[4], 10, 64)
-		if err == nil {
-			h.LastTo, err = strconv.ParseInt(r[6], 10, 64)
-		}
-		if err != nil {
-			return Header{}, fmt.Errorf("enter: last answer's position: %w", err)
+		if h.LastFrom, err = strconv.ParseInt(r[4], 10, 64); err != nil {
+			return Header{}, fmt.Errorf("enter: last answer's position %q: %w", r[4], err)
 		}
 	}
 	return h, nil

@@ -188,6 +188,3 @@ type place struct {
 func (c *Client) place(topic string, partition int) place {
 	return place{topic: c.wire(topic), partition: int32(partition)} //nolint:gosec // partitions are few
 }
-
-// Namespace is what prefixes names on the wire.
-func (c *Client) Namespace() string { return c.config.Namespace }

@@ -3,10 +3,8 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -121,26 +119,6 @@ func (k *cluster) want(specs []TopicSpec, wire func(string) string) {
 			k.topics[wire(spec.Name)] = topicState{err: asError(3)}
 		}
 	}
-}
-
-// ids returns the brokers that are known.
-func (k *cluster) ids() []int32 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Sorted(maps.Keys(k.addresses))
-}
-
-// askBroker sends a request to one broker.
-func (k *cluster) askBroker(
-	ctx context.Context, id int32, request protocol.Message,
-) (protocol.Message, error) {
-	k.mu.Lock()
-	address, ok := k.addresses[id]
-	k.mu.Unlock()
-	if !ok {
-		return nil, fmt.Errorf("broker %d: %w", id, errNoLeader)
-	}
-	return k.c.brokers.roundTrip(ctx, address, 0, request)
 }
 
 // forgetLimit makes the next look at a topic's limit ask again.

@@ -32,3 +32,6 @@ func Disown(c *Client) {
 }
 
 var _ net.Conn = (*groupConn)(nil)
+
+// Namespace is what prefixes names on the wire.
+func (c *Client) Namespace() string { return c.config.Namespace }

@@ -171,40 +171,6 @@ func (c *Client) DescribeConfigs(ctx context.Context, topics []string) (map[stri
 	return configs, err
 }
 
-// BrokerConfigs returns the configuration of one broker, and how many there are.
-func (c *Client) BrokerConfigs(ctx context.Context) (configs map[string]string, brokers int, err error) {
-	err = c.retry(ctx, "describe a broker", func(ctx context.Context) error {
-		if err := c.cluster.refresh(ctx, c.cluster.known()); err != nil {
-			return err
-		}
-		ids := c.cluster.ids()
-		if brokers = len(ids); brokers == 0 {
-			return errNoLeader
-		}
-		answer, err := c.cluster.askBroker(ctx, ids[0], &describeconfigs.Request{
-			Resources: []describeconfigs.RequestResource{{
-				ResourceType: int8(kafkago.ResourceTypeBroker), ResourceName: strconv.Itoa(int(ids[0])),
-			}},
-		})
-		if err != nil {
-			return err
-		}
-		response, ok := answer.(*describeconfigs.Response)
-		if !ok || len(response.Resources) != 1 {
-			return errWire
-		}
-		if err := asError(response.Resources[0].ErrorCode); err != nil {
-			return err
-		}
-		configs = map[string]string{}
-		for _, e := range response.Resources[0].ConfigEntries {
-			configs[e.ConfigName] = e.ConfigValue
-		}
-		return nil
-	})
-	return configs, brokers, err
-}
-
 // limit returns the largest record batch that a topic takes. It asks once.
 func (c *Client) limit(ctx context.Context, topic string) (int, error) {
 	c.cluster.mu.Lock()
