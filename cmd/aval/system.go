@@ -50,18 +50,47 @@ const partitionsDefault = 4
 // open connects, waits until both servers answer, and creates the topics that are absent. A namespace keeps the
 // number of partitions that it began with.
 func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
+	s, err := dial(ctx, p, logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ready(ctx, p.partitions); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// connect finds a system that exists: for those who use it and do not run it.
+func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
+	s, err := dial(ctx, p, logger)
+	if err != nil {
+		return nil, err
+	}
+	s.partitions, err = s.kafka.Existing(ctx, schemas.TopicMovements)
+	if err == nil && s.partitions == 0 {
+		err = usage("there is no namespace %s on %s: `aval topics create` or `aval run` makes one", p.namespace,
+			strings.Join(p.kafka, ","))
+	}
+	if err == nil {
+		err = s.redisAnswers(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// dial makes the clients of a system, which have asked nobody yet.
+func dial(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	client, err := kafka.New(ctx, kafka.Config{
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
 	})
 	if err != nil {
-		return nil, &codeError{code: demo.ExitUsage, err: err} // it has asked nobody yet
+		return nil, &codeError{code: demo.ExitUsage, err: err}
 	}
 	s := &system{kafka: client, namespace: p.namespace, logger: logger}
 	// A command may have run when its reply is lost: whoever calls repeats it, since only it knows how.
 	s.redis = redis.NewUniversalClient(&redis.UniversalOptions{Addrs: p.redis, MaxRetries: -1})
-	if err := s.ready(ctx, p.partitions); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
 	return s, nil
 }
 
