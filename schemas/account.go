@@ -8,11 +8,7 @@ const numberMax = 40 // bytes of an account's number
 // 1 to 40 bytes of 0-9 A-Z a-z and . _ - alone.
 func BankOf(account string) (string, bool) {
 	bank, number, _ := strings.Cut(account, "/")
-	if !isBank(bank) || number == "" || len(number) > numberMax {
-		return "", false
-	}
-	strange := func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("._-", r) }
-	if strings.ContainsFunc(number, strange) {
+	if !isBank(bank) || number == "" || len(number) > numberMax || !alphanumericOr(number, "._-") {
 		return "", false
 	}
 	return bank, true

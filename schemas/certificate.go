@@ -17,12 +17,9 @@ func (x *Certificate) faults(c check) {
 
 // jws checks the form of a compact JWS: three parts of base64url, points between.
 func (c check) jws(field, jws string) {
-	parts := strings.Split(jws, ".")
-	bad := len(jws) > JWSMax || len(parts) != 3
-	for _, part := range parts {
-		bad = bad || part == "" || strings.ContainsFunc(part, func(r rune) bool {
-			return !isAlphanumeric(r) && r != '-' && r != '_'
-		})
+	bad := len(jws) > JWSMax || strings.Count(jws, ".") != 2
+	for part := range strings.SplitSeq(jws, ".") {
+		bad = bad || part == "" || !alphanumericOr(part, "-_")
 	}
 	if bad {
 		c.fault(field, "has %d bytes, must be a compact JWS of at most %d: header.payload.signature",

@@ -12,6 +12,7 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,11 +133,14 @@ func Decode(headers []Header, value []byte) (Message, error) {
 // openEnvelope returns the message with its attributes and with an empty body of its type.
 func openEnvelope(headers []Header) (Message, string, error) {
 	e, errs := envelopeHeaders(headers)
-	m := Message{Attributes: Attributes{ID: e[HeaderID], Source: e[HeaderSource], Cause: e[HeaderCause]}}
-	kind := e[HeaderType]
-	if m.Body = newBody(kind); m.Body == nil && kind != "" {
+	m := Message{Attributes: Attributes{
+		ID: string(e[atID].value), Source: string(e[atSource].value), Cause: string(e[atCause].value),
+	}}
+	kind := e[atType].value
+	m.Body = newBody(kind)
+	if m.Body == nil && len(kind) > 0 {
 		errs = append(errs, fmt.Errorf("header %s is %s, which is unknown, must be one that has a topic: %s",
-			HeaderType, shown(kind), typeOf(&Invitation{})))
+			HeaderType, shown(string(kind)), typeOf(&Invitation{})))
 	}
 	var found []FaultError
 	c := check{found: &found}
@@ -149,53 +153,109 @@ func openEnvelope(headers []Header) (Message, string, error) {
 	if m.Source != "" {
 		c.source("header "+HeaderSource, m.Source)
 	}
-	if text := e[HeaderTime]; text != "" {
-		t, err := time.Parse(time.RFC3339Nano, text)
+	if text := e[atTime].value; len(text) > 0 {
+		t, err := parseTime(text)
 		if m.Time = t.UTC(); err != nil || !inTime(m.Time) {
 			c.fault("header "+HeaderTime,
 				"%s, must be of RFC 3339, between 1970 and 9999: 2026-01-31T10:00:00Z",
-				sized(text))
+				sized(string(text)))
 		}
 	}
-	return m, kind, errors.Join(append(errs, join(found))...)
+	if len(errs) == 0 && len(found) == 0 {
+		return m, typeOf(m.Body), nil
+	}
+	return m, string(kind), errors.Join(append(errs, join(found))...)
 }
 
-// envelopeHeaders returns the envelope's headers by name, and what is wrong with their form.
-func envelopeHeaders(headers []Header) (map[string]string, []error) {
+// parseTime reads a time of RFC 3339; what the strict form does not allow, some producers may have written.
+func parseTime(text []byte) (t time.Time, err error) {
+	if err = t.UnmarshalText(text); err != nil {
+		return time.Parse(time.RFC3339Nano, string(text))
+	}
+	return t, nil
+}
+
+// The headers that an envelope has, in the order in which what is missing is told.
+const (
+	atSpecVersion = iota
+	atID
+	atSource
+	atType
+	atTime
+	atCause
+	atContentType
+	atOther // an extension that is nobody's business but must not stand twice
+)
+
+const headersMust = atTime + 1 // those before it must stand
+
+func placeOf(name string) int {
+	switch name {
+	case HeaderSpecVersion:
+		return atSpecVersion
+	case HeaderID:
+		return atID
+	case HeaderSource:
+		return atSource
+	case HeaderType:
+		return atType
+	case HeaderTime:
+		return atTime
+	case HeaderCause:
+		return atCause
+	case HeaderContentType:
+		return atContentType
+	}
+	return atOther
+}
+
+// envelope has the headers by their place.
+type envelope [atOther]struct {
+	stands bool
+	value  []byte // empty of one that cannot be read
+}
+
+// envelopeHeaders returns the envelope's headers, and what is wrong with their form.
+func envelopeHeaders(headers []Header) (e envelope, errs []error) {
 	if len(headers) > HeadersMax {
 		err := fmt.Errorf("record has %d headers, at most %d are allowed", len(headers), HeadersMax)
-		return nil, []error{err}
+		return e, []error{err}
 	}
-	e := make(map[string]string, 8)
-	var errs []error
-	for _, h := range headers {
+	for i, h := range headers {
 		if h.Key != HeaderContentType && !strings.HasPrefix(h.Key, extensions) {
 			continue
 		}
-		if _, doubled := e[h.Key]; doubled {
+		at := placeOf(h.Key)
+		doubled := at == atOther && slices.ContainsFunc(headers[:i], func(b Header) bool { return b.Key == h.Key })
+		if doubled || at != atOther && e[at].stands {
 			errs = append(errs, fmt.Errorf("header %s stands twice, must stand once", shown(h.Key)))
 			continue
 		}
-		if e[h.Key] = ""; len(h.Value) > HeaderValueMax {
+		long := len(h.Value) > HeaderValueMax
+		if long {
 			errs = append(errs, fmt.Errorf("header %s has %d bytes, at most %d are allowed",
 				shown(h.Key), len(h.Value), HeaderValueMax))
+		}
+		if at == atOther {
 			continue
 		}
-		e[h.Key] = string(h.Value)
-		if want, ok := fixed(h.Key); ok && e[h.Key] != want {
-			errs = append(errs, fmt.Errorf("header %s is %s, must be %q", h.Key, shown(e[h.Key]), want))
+		if e[at].stands = true; long {
+			continue
+		}
+		e[at].value = h.Value
+		if want, ok := fixed(at); ok && string(h.Value) != want {
+			errs = append(errs, fmt.Errorf("header %s is %s, must be %q", h.Key, shown(string(h.Value)), want))
 		}
 	}
-	return e, append(errs, missingHeaders(e)...)
+	return e, e.missing(errs)
 }
 
-// missingHeaders says which of the headers that must stand on an envelope do not.
-func missingHeaders(e map[string]string) []error {
-	var errs []error
-	for _, name := range []string{HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderTime} {
-		if _, ok := e[name]; !ok {
+// missing adds which of the headers that must stand on an envelope do not.
+func (e *envelope) missing(errs []error) []error {
+	for at, name := range [headersMust]string{HeaderSpecVersion, HeaderID, HeaderSource, HeaderType, HeaderTime} {
+		if !e[at].stands {
 			errs = append(errs, fmt.Errorf("header %s is missing", name))
-		} else if e[name] == "" {
+		} else if len(e[at].value) == 0 {
 			errs = append(errs, fmt.Errorf("header %s has no value that can be read", name))
 		}
 	}
@@ -203,15 +263,14 @@ func missingHeaders(e map[string]string) []error {
 }
 
 // fixed returns what a header must be that can be one thing only.
-func fixed(name string) (string, bool) {
-	switch name {
-	case HeaderSpecVersion:
+func fixed(at int) (string, bool) {
+	switch at {
+	case atSpecVersion:
 		return specVersion, true
-	case HeaderContentType:
+	case atContentType:
 		return contentType, true
-	default:
-		return "", false
 	}
+	return "", false
 }
 
 // validate reports every fault of the attributes and of the body.
@@ -239,40 +298,37 @@ func inTime(t time.Time) bool {
 	return t.Year() >= 1970 && t.Year() <= 9999
 }
 
+// typeOf is the full name of the message's type.
 func typeOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().FullName()) }
 
 func isNil(m proto.Message) bool { return m == nil || !m.ProtoReflect().IsValid() }
 
 // newBody returns an empty body of a type that travels, or nil.
-func newBody(kind string) proto.Message {
-	name, ours := strings.CutPrefix(kind, "aval.v1.")
-	if !ours {
-		return nil
-	}
-	switch name {
-	case "Movement":
+func newBody(kind []byte) proto.Message {
+	switch string(kind) {
+	case "aval.v1.Movement":
 		return &Movement{}
-	case "Entry":
+	case "aval.v1.Entry":
 		return &Entry{}
-	case "IssuanceRequest":
+	case "aval.v1.IssuanceRequest":
 		return &IssuanceRequest{}
-	case "PreIssue":
+	case "aval.v1.PreIssue":
 		return &PreIssue{}
-	case "Invitation":
+	case "aval.v1.Invitation":
 		return &Invitation{}
-	case "Certificate":
+	case "aval.v1.Certificate":
 		return &Certificate{}
-	case "Refusal":
+	case "aval.v1.Refusal":
 		return &Refusal{}
-	case "Notice":
+	case "aval.v1.Notice":
 		return &Notice{}
-	case "Receipt":
+	case "aval.v1.Receipt":
 		return &Receipt{}
-	case "DeadLetter":
+	case "aval.v1.DeadLetter":
 		return &DeadLetter{}
-	case "Directory":
+	case "aval.v1.Directory":
 		return &Directory{}
-	case "Takeover":
+	case "aval.v1.Takeover":
 		return &Takeover{}
 	default:
 		return nil

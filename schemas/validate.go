@@ -47,6 +47,10 @@ func Validate(m proto.Message) error {
 		return FaultError{"message", "is a " + typeOf(m) + ", which does not stand alone"}
 	}
 	var found []FaultError
+	if v.faults(check{found: &found, quick: true}); len(found) == 0 {
+		return nil
+	}
+	found = nil
 	v.faults(check{found: &found})
 	return join(found)
 }
@@ -77,14 +81,19 @@ func join(found []FaultError) error {
 	return errors.Join(errs...)
 }
 
-// check collects the faults below one field.
+// check collects the faults below one field. Nearly every message has none: a quick check makes no paths and
+// says of a fault only that there is one.
 type check struct {
 	path  string
 	found *[]FaultError
+	quick bool
 }
 
 func (c check) fault(field, format string, args ...any) {
-	if len(*c.found) < FaultsMax {
+	switch {
+	case c.quick:
+		*c.found = append((*c.found)[:0], FaultError{})
+	case len(*c.found) < FaultsMax:
 		*c.found = append(*c.found, FaultError{c.path + field, fmt.Sprintf(format, args...)})
 	}
 }
@@ -93,9 +102,19 @@ func (c check) fault(field, format string, args ...any) {
 func (c check) full() bool { return len(*c.found) >= FaultsMax }
 
 // in is the check of what a field holds.
-func (c check) in(field string) check { return check{c.path + field + ".", c.found} }
+func (c check) in(field string) check {
+	if c.quick {
+		return c
+	}
+	return check{path: c.path + field + ".", found: c.found}
+}
 
-func (c check) item(field string, i int) check { return c.in(itemName(field, i)) }
+func (c check) item(field string, i int) check {
+	if c.quick {
+		return c
+	}
+	return c.in(itemName(field, i))
+}
 
 func itemName(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
 
@@ -108,13 +127,21 @@ func (c check) id(field, id string) {
 }
 
 func isID(id string) bool {
-	return id != "" && len(id) <= IDMax && strings.IndexFunc(id, func(r rune) bool {
-		return !isAlphanumeric(r) && !strings.ContainsRune("._:-", r)
-	}) < 0
+	return id != "" && len(id) <= IDMax && alphanumericOr(id, "._:-")
 }
 
-func isAlphanumeric(r rune) bool {
-	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+// alphanumericOr says whether the text has nothing but letters and digits of ASCII, and the others.
+func alphanumericOr(text, others string) bool {
+	for i := range len(text) {
+		b := text[i]
+		if b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' {
+			continue
+		}
+		if strings.IndexByte(others, b) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // text checks what is taken as it is: a party, a reference. Spaces, quotes and newlines are part of it.
