@@ -26,7 +26,7 @@ func (f *Follower) Stage(s Stage) []Work {
 	var works []Work
 	for _, topic := range s.Reads {
 		r := f.reader(topic)
-		config := SubscriberConfig{Group: group(s.Name, topic)}
+		config := SubscriberConfig{Group: GroupOf(s.Name, topic)}
 		if r.journal { // of another topic a reader knows nothing but where it is
 			config.Resume, config.Revoked = r.resume, r.revoked
 		}
@@ -52,7 +52,7 @@ func (f *Follower) Sink(s Sink) []Work {
 		}
 		works = append(works, Work{
 			Name: s.Name(), Topic: topic,
-			Config: SubscriberConfig{Group: group(s.Name(), topic), Resume: resume, Revoked: r.revoked},
+			Config: SubscriberConfig{Group: GroupOf(s.Name(), topic), Resume: resume, Revoked: r.revoked},
 			Handle: func(ctx context.Context, b *Batch) error {
 				next, ins, letters := r.read(s.Name(), b)
 				if err := f.Publisher.Publish(ctx, letters); err != nil {
@@ -73,9 +73,9 @@ func (f *Follower) Sink(s Sink) []Work {
 	return works
 }
 
-// group is the consumer group of a consumer's topic: one for each, as their partitions are shared out apart, and
+// GroupOf is the consumer group of a consumer's topic: one for each, as their partitions are shared out apart, and
 // named so that a further topic changes none.
-func group(name, topic string) string { return name + "." + topic }
+func GroupOf(name, topic string) string { return name + "." + topic }
 
 func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) error {
 	next, ins, records := r.read(s.Name, b)
