@@ -60,9 +60,13 @@ func (s *Store) headerKey(shard int) string {
 func (s *Store) keys(shard int, generation string) []string {
 	keys := []string{s.headerKey(shard)}
 	for _, name := range s.tables {
-		keys = append(keys, keys[0]+":"+generation+":"+name)
+		keys = append(keys, s.tableKey(shard, generation, name))
 	}
 	return keys
+}
+
+func (s *Store) tableKey(shard int, generation, table string) string {
+	return s.headerKey(shard) + ":" + generation + ":" + table
 }
 
 // Enter makes the epoch the shard's, unless a later one is, and returns where the state stands (rule 5).

@@ -65,14 +65,18 @@ func credit(t *testing.T, id string, amount int64) pipeline.Record {
 	t.Helper()
 	r, err := pipeline.Encode(schemas.TopicMovements, schemas.Message{
 		Attributes: schemas.Attributes{ID: id, Source: "/test", Time: time.UnixMilli(1e12)},
-		Body: &schemas.Movement{Account: account, Verb: &schemas.Movement_Credit{Credit: &schemas.Credit{
-			Amount: &schemas.Money{MinorUnits: amount, Currency: "BRL"}, Contra: schemas.Contra_CONTRA_GENESIS,
-		}}},
+		Body:       movementOf(amount),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func movementOf(amount int64) *schemas.Movement {
+	return &schemas.Movement{Account: account, Verb: &schemas.Movement_Credit{Credit: &schemas.Credit{
+		Amount: &schemas.Money{MinorUnits: amount, Currency: "BRL"}, Contra: schemas.Contra_CONTRA_GENESIS,
+	}}}
 }
 
 const account = "AVALBRSP/1"

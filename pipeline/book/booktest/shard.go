@@ -80,6 +80,9 @@ func (s *Shard) Rebuild() {
 	s.takeover()
 }
 
+// Store is the shard's state, for who reads it in another way than Tables. Its number is 0.
+func (s *Shard) Store() *book.Store { return s.store }
+
 // Decide gives the commands to the book as one batch, and returns an item of the journal for each.
 func (s *Shard) Decide(commands ...Command) []pipeline.In {
 	s.t.Helper()
