@@ -95,19 +95,39 @@ func Encode(m Message) ([]Header, []byte, error) {
 		return nil, nil, fmt.Errorf("body of %s has %d bytes, at most %d are allowed",
 			kind, len(value), limit)
 	}
-	headers := []Header{
-		{HeaderSpecVersion, []byte(specVersion)},
-		{HeaderID, []byte(m.ID)},
-		{HeaderSource, []byte(m.Source)},
-		{HeaderType, []byte(kind)},
-		{HeaderTime, []byte(m.Time.UTC().Format(time.RFC3339Nano))},
-		{HeaderContentType, []byte(contentType)},
-	}
-	if m.Cause != "" {
-		headers = append(headers, Header{HeaderCause, []byte(m.Cause)})
-	}
-	return headers, value, nil
+	return m.headers(kind), value, nil
 }
+
+// headers are the envelope's. Their values share one buffer.
+func (m Message) headers(kind string) []Header {
+	const fixedBytes = len(specVersion) + len(time.RFC3339Nano) + len(contentType)
+	all := make([]byte, 0, fixedBytes+len(m.ID)+len(m.Source)+len(kind)+len(m.Cause))
+	headers := make([]Header, 0, headersOften)
+	add := func(key string) {
+		headers = append(headers, Header{key, all[:len(all):len(all)]})
+		all = all[len(all):]
+	}
+	all = append(all, specVersion...)
+	add(HeaderSpecVersion)
+	all = append(all, m.ID...)
+	add(HeaderID)
+	all = append(all, m.Source...)
+	add(HeaderSource)
+	all = append(all, kind...)
+	add(HeaderType)
+	all = m.Time.UTC().AppendFormat(all, time.RFC3339Nano)
+	add(HeaderTime)
+	all = append(all, contentType...)
+	add(HeaderContentType)
+	if m.Cause != "" {
+		all = append(all, m.Cause...)
+		add(HeaderCause)
+	}
+	return headers
+}
+
+// headersOften is how many headers a record has: those of the envelope, one of an entry, one of a trace.
+const headersOften = 9
 
 // Decode reads a record's headers and value. An error says all that is wrong, and that this record can never
 // be read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer
@@ -225,29 +245,33 @@ func envelopeHeaders(headers []Header) (e envelope, errs []error) {
 		if h.Key != HeaderContentType && !strings.HasPrefix(h.Key, extensions) {
 			continue
 		}
-		at := placeOf(h.Key)
-		doubled := at == atOther && slices.ContainsFunc(headers[:i], func(b Header) bool { return b.Key == h.Key })
-		if doubled || at != atOther && e[at].stands {
+		if slices.ContainsFunc(headers[:i], func(before Header) bool { return before.Key == h.Key }) {
 			errs = append(errs, fmt.Errorf("header %s stands twice, must stand once", shown(h.Key)))
 			continue
 		}
-		long := len(h.Value) > HeaderValueMax
-		if long {
-			errs = append(errs, fmt.Errorf("header %s has %d bytes, at most %d are allowed",
-				shown(h.Key), len(h.Value), HeaderValueMax))
-		}
-		if at == atOther {
-			continue
-		}
-		if e[at].stands = true; long {
-			continue
-		}
-		e[at].value = h.Value
-		if want, ok := fixed(at); ok && string(h.Value) != want {
-			errs = append(errs, fmt.Errorf("header %s is %s, must be %q", h.Key, shown(string(h.Value)), want))
+		if err := e.take(h); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	return e, e.missing(errs)
+}
+
+// take puts a header where it belongs, and says what is wrong with it.
+func (e *envelope) take(h Header) error {
+	at := placeOf(h.Key)
+	if at != atOther {
+		e[at].stands = true
+	}
+	if len(h.Value) > HeaderValueMax {
+		return fmt.Errorf("header %s has %d bytes, at most %d are allowed", shown(h.Key), len(h.Value), HeaderValueMax)
+	}
+	if at != atOther {
+		e[at].value = h.Value
+	}
+	if want, ok := fixed(at); ok && string(h.Value) != want {
+		return fmt.Errorf("header %s is %s, must be %q", h.Key, shown(string(h.Value)), want)
+	}
+	return nil
 }
 
 // missing adds which of the headers that must stand on an envelope do not.
