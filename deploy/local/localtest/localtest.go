@@ -10,7 +10,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/aval-systems/aval/pipeline/embedded"
 )
@@ -55,6 +58,14 @@ func Kafka(tb testing.TB) string {
 func Redis(tb testing.TB) string {
 	tb.Helper()
 	return address(tb, "AVAL_TEST_REDIS")
+}
+
+// RedisClient returns a client as books want it: it repeats nothing by itself. It ends with the test.
+func RedisClient(tb testing.TB, address string) redis.UniversalClient {
+	tb.Helper()
+	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: strings.Split(address, ","), MaxRetries: -1})
+	tb.Cleanup(func() { _ = client.Close() })
+	return client
 }
 
 // Namespace returns a namespace that nobody has used on any server.
