@@ -133,17 +133,17 @@ func (s *system) checkTopics(ctx context.Context) error {
 	for _, t := range schemas.Topics() {
 		names = append(names, t.Name)
 	}
-	found, err := s.kafka.DescribeConfigs(ctx, names)
+	found, err := s.kafka.Describe(ctx, names)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, t := range schemas.Topics() {
+	for i, t := range schemas.Topics() {
 		want := t.Config()
 		for _, setting := range slices.Sorted(maps.Keys(want)) {
-			if got, ok := found[t.Name][setting]; ok && got != want[setting] {
+			if got, ok := found[i].Settings[setting]; ok && got.Value != want[setting] {
 				errs = append(errs, fmt.Errorf("topic %s.%s has %s=%s, must have %s: set it with kafka-configs --alter",
-					s.namespace, t.Name, setting, got, want[setting]))
+					s.namespace, t.Name, setting, got.Value, want[setting]))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -36,8 +37,9 @@ type cluster struct {
 
 // topicState is what is known of a topic; leader is below zero where there is none.
 type topicState struct {
-	err     error
-	leaders []int32
+	err      error
+	leaders  []int32
+	replicas int // of the partition that has the fewest
 }
 
 type coordinatorKey struct {
@@ -108,6 +110,13 @@ func (k *cluster) state(name string) topicState {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.topics[name]
+}
+
+// brokers returns the addresses of the brokers that are known, by their ids.
+func (k *cluster) brokers() map[int32]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.addresses)
 }
 
 // want makes the next question ask for the topics too.
@@ -183,7 +192,10 @@ func (k *cluster) learn(response *metadata.Response) {
 		for i := range state.leaders {
 			state.leaders[i] = -1
 		}
-		for _, p := range t.Partitions {
+		for i, p := range t.Partitions {
+			if n := len(p.ReplicaNodes); i == 0 || n < state.replicas {
+				state.replicas = n
+			}
 			if int(p.PartitionIndex) < len(state.leaders) && p.PartitionIndex >= 0 && p.ErrorCode != 5 {
 				state.leaders[p.PartitionIndex] = p.LeaderID
 			}

@@ -12,7 +12,6 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/createtopics"
-	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 )
 
 const (
@@ -106,7 +105,7 @@ func (c *Client) createTopics(ctx context.Context, specs []TopicSpec, replicatio
 	var errs []error
 	for _, t := range response.Topics {
 		if err := asError(t.ErrorCode); err != nil && !errors.Is(err, kafkago.TopicAlreadyExists) {
-			errs = append(errs, fmt.Errorf("%s: %w (%s)", t.Name, err, t.ErrorMessage))
+			errs = append(errs, fmt.Errorf("%s: %w (%s)", t.Name, allowed(err), t.ErrorMessage))
 		}
 	}
 	for _, err := range errs {
@@ -138,39 +137,6 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int, error) {
 	return len(state.leaders), err
 }
 
-// DescribeConfigs returns the configuration of the topics, by topic and setting.
-func (c *Client) DescribeConfigs(ctx context.Context, topics []string) (map[string]map[string]string, error) {
-	request := &describeconfigs.Request{}
-	for _, topic := range topics {
-		request.Resources = append(request.Resources, describeconfigs.RequestResource{
-			ResourceType: int8(kafkago.ResourceTypeTopic), ResourceName: c.wire(topic),
-		})
-	}
-	configs := make(map[string]map[string]string, len(topics))
-	err := c.retry(ctx, "describe topics", func(ctx context.Context) error {
-		answer, err := c.cluster.ask(ctx, request)
-		if err != nil {
-			return err
-		}
-		response, ok := answer.(*describeconfigs.Response)
-		if !ok {
-			return errWire
-		}
-		for _, r := range response.Resources {
-			if err := asError(r.ErrorCode); err != nil {
-				return fmt.Errorf("%s: %w (%s)", r.ResourceName, err, r.ErrorMessage)
-			}
-			entries := make(map[string]string, len(r.ConfigEntries))
-			for _, e := range r.ConfigEntries {
-				entries[e.ConfigName] = e.ConfigValue
-			}
-			configs[c.plain(r.ResourceName)] = entries
-		}
-		return nil
-	})
-	return configs, err
-}
-
 // limit returns the largest record batch that a topic takes. It asks once.
 func (c *Client) limit(ctx context.Context, topic string) (int, error) {
 	c.cluster.mu.Lock()
@@ -179,7 +145,7 @@ func (c *Client) limit(ctx context.Context, topic string) (int, error) {
 	if limit > 0 {
 		return limit, nil
 	}
-	configs, err := c.DescribeConfigs(ctx, []string{topic})
+	settings, err := c.topicSettings(ctx, []string{topic})
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return 0, err
@@ -187,7 +153,7 @@ func (c *Client) limit(ctx context.Context, topic string) (int, error) {
 		c.log.WarnContext(ctx, "kafka does not tell a topic's max.message.bytes; its default is assumed",
 			"topic", topic, "assumed", messageBytesDefault, "error", err)
 	}
-	limit, _ = strconv.Atoi(configs[topic]["max.message.bytes"])
+	limit, _ = strconv.Atoi(settings[topic]["max.message.bytes"].Value)
 	limit = cmp.Or(max(limit, 0), messageBytesDefault)
 	c.cluster.mu.Lock()
 	defer c.cluster.mu.Unlock()
