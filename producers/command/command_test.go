@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -194,7 +195,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestOthersAnswers has two send the same identifier with different contents: each hears of its own.
+// TestOthersAnswers has several send the same identifier at once, with another content or at another time: each hears
+// of its own, and one was the first.
 func TestOthersAnswers(t *testing.T) {
 	t.Parallel()
 	for _, at := range localtest.Servers(t) {
@@ -203,26 +205,27 @@ func TestOthersAnswers(t *testing.T) {
 			w := newWorld(t, at)
 			w.run(t)
 			w.send(t, open("o", alice, 0))
-			for range 5 {
+			for round := range 8 {
 				var group sync.WaitGroup
 				var done atomic.Int64
-				id := schemas.DeriveID("test", time.Now().String())
-				for amount := range int64(4) {
+				first := credit(fmt.Sprint("id-", round), alice, 1)
+				for sender := range 4 {
+					mine := credit(first.ID, alice, int64(1+sender*(round%2)))
+					mine.Time = first.Time.Add(time.Duration(sender * (1 - round%2)))
 					group.Go(func() {
-						a := w.send(t, credit(id, alice, amount+1))[0]
+						a := w.send(t, mine)[0]
 						item, _ := a.Item.(*schemas.Entry)
-						movement := item.GetMovement()
-						if movement.GetCredit().GetAmount().GetMinorUnits() != amount+1 {
-							t.Errorf("who sent %d heard of %v", amount+1, movement)
+						if movement := item.GetMovement(); !proto.Equal(movement, mine.Body) {
+							t.Errorf("who sent %v heard of %v", mine.Body, movement)
 						}
-						if a.Stands() {
+						if a.Decision.GetOutcome() == schemas.Outcome_OUTCOME_DONE {
 							done.Add(1)
 						}
 					})
 				}
 				group.Wait()
 				if done.Load() != 1 {
-					t.Errorf("%d of four contents were done under one identifier", done.Load())
+					t.Errorf("%d of four were told that they were the first", done.Load())
 				}
 			}
 		})
