@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/aval-systems/aval/schemas"
 )
@@ -35,6 +36,11 @@ type Batch struct {
 	Partition int
 	Records   []Record
 	Next      int64 // the offset after the last one that was read
+
+	// What is measured, as far as it is known; zero where it is not.
+	High           int64     // the offset after the partition's last record, as of the last fetch
+	Bytes          int       // as they were fetched
+	Oldest, Newest time.Time // when the first and the last record batch were written
 
 	mark    *Mark
 	restart bool

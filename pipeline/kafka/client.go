@@ -46,6 +46,8 @@ type Config struct {
 	ClientID string
 	// Logger gets what an operator should know. Nil: nobody does.
 	Logger *slog.Logger
+	// Meter measures batches and requests. Nil: nobody does.
+	Meter pipeline.Meter
 	// SessionTimeout is how long a group waits for a silent member. Zero: SessionTimeoutDefault.
 	SessionTimeout time.Duration
 	// QueueBytes bounds what Publish has taken and not written yet. Zero: QueueBytesDefault.
@@ -83,6 +85,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Meter = pipeline.MeterOr(c.Meter)
 	return c
 }
 

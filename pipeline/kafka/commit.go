@@ -106,7 +106,12 @@ func (m *committer) flush(ctx context.Context) (again bool) {
 	if len(marks) == 0 {
 		return false
 	}
+	began := time.Now()
 	codes, err := m.send(ctx, generation, member, marks)
+	m.c.config.Meter.Called(pipeline.Called{
+		Call: pipeline.CallCommit, Who: m.c.plain(m.group.key), Items: len(marks), Took: time.Since(began),
+		Failed: err != nil,
+	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for p, mark := range marks {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/segmentio/kafka-go/compress"
 
@@ -22,6 +23,15 @@ type chunk struct {
 	base int64
 	next int64  // the offset after it
 	raw  []byte // with the header
+}
+
+// written is when the broker, else the producer, says that the batch was written.
+func (c chunk) written() time.Time {
+	at := firstTimeAt
+	if binary.BigEndian.Uint16(c.raw[attributesAt:])&logAppendTime != 0 {
+		at = lastTimeAt
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(c.raw[at:]))) //nolint:gosec // bits
 }
 
 // split cuts a record set into its batches. It leaves out what follows the last whole one: a broker cuts

@@ -28,6 +28,7 @@ const (
 	prefixBytes = 4 // of a record set in a produce request: its size
 
 	controlBatch    = 1 << 5
+	logAppendTime   = 1 << 3
 	compressionMask = 7
 )
 

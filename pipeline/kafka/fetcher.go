@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/aval-systems/aval/pipeline"
 )
 
 const (
@@ -40,6 +43,7 @@ type cursor struct {
 	place
 	signal chan struct{} // has room for one: something is there to take
 	room   int           // bytes; nothing is fetched while more wait
+	high   atomic.Int64  // the offset after the partition's last record, as of the last fetch
 
 	// Guarded by the fetcher's mutex.
 	next     int64 // what to fetch
@@ -212,10 +216,27 @@ func (f *fetcher) begin(ctx context.Context, p *poll, polls *sync.WaitGroup) {
 		p.wants = append(p.wants, want{place: c.place, from: c.next, bytes: c.room})
 	}
 	polls.Go(func() {
+		began := time.Now()
 		answers, size, err := f.c.fetch(ctx, p.address, p.wait, p.wants)
+		f.measure(began, answers, err)
 		f.end(ctx, p, answers, size, err, polls)
 		f.wake()
 	})
+}
+
+// measure tells of an answer that brought something, or of none.
+func (f *fetcher) measure(began time.Time, answers []got, err error) {
+	full := 0
+	for i := range answers {
+		if len(answers[i].set) > 0 {
+			full++
+		}
+	}
+	if full > 0 || err != nil {
+		f.c.config.Meter.Called(pipeline.Called{
+			Call: pipeline.CallFetch, Items: full, Took: time.Since(began), Failed: err != nil,
+		})
+	}
 }
 
 // end takes in what a poll brought.
@@ -257,6 +278,7 @@ func (f *fetcher) end(
 // fill puts what was fetched behind what waits.
 func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGroup) {
 	chunks, err := split(g.set)
+	c.high.Store(g.high)
 	was := len(c.chunks)
 	for _, k := range chunks {
 		if k.next > c.next {

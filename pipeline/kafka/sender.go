@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"github.com/aval-systems/aval/pipeline"
 )
 
 const (
@@ -207,7 +210,11 @@ func (s *sender) refresh(ctx context.Context) {
 
 // send makes one request and tells everybody whom its answer concerns.
 func (s *sender) send(ctx context.Context, g *group, batch []*delivery) {
+	began := time.Now()
 	answer, err := s.c.brokers.roundTrip(ctx, g.address, produceTimeout, produceRequest(batch))
+	s.c.config.Meter.Called(pipeline.Called{
+		Call: pipeline.CallProduce, Items: len(batch), Took: time.Since(began), Failed: err != nil,
+	})
 	r := result{broker: g.broker}
 	var codes map[place]produce.ResponsePartition
 	if err == nil {
@@ -277,6 +284,8 @@ func (s *sender) abandoned(d *delivery, err error) bool {
 }
 
 func (s *sender) written(ctx context.Context, d *delivery) {
+	records := int(int32(binary.BigEndian.Uint32(d.set[prefixBytes+countAt:]))) //nolint:gosec // it was made here
+	s.c.config.Meter.Wrote(s.c.plain(d.topic), records, len(d.set))
 	if d.said {
 		s.c.log.InfoContext(ctx, "a partition takes records again",
 			"topic", s.c.plain(d.topic), "partition", d.partition, "attempts", d.attempts)

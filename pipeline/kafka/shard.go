@@ -143,16 +143,16 @@ func (h *shard) consume(from int64) (moved bool, err error) {
 	defer h.s.fetcher.remove(cursor)
 	refusals := 0
 	for {
-		records, next, err := h.await(cursor, from)
+		batch, err := h.await(cursor, from)
 		if err != nil {
 			return moved, err
 		}
-		switch h.hand(records, next, &refusals, &moved) {
+		switch h.hand(batch, &refusals, &moved) {
 		case acknowledged, refused:
 		case restarted, ended:
 			return moved, nil
 		}
-		from = next
+		from = batch.Next
 		h.mu.Lock()
 		h.next = from
 		h.mu.Unlock()
@@ -162,7 +162,7 @@ func (h *shard) consume(from int64) (moved bool, err error) {
 var errAnew = errors.New("another member went on")
 
 // await returns the next records, whole record batches of them, or none where nothing came for the idle time.
-func (h *shard) await(cursor *cursor, from int64) ([]pipeline.Record, int64, error) {
+func (h *shard) await(cursor *cursor, from int64) (pipeline.Batch, error) {
 	var idle <-chan time.Time
 	if h.s.config.Idle > 0 {
 		timer := time.NewTimer(h.s.config.Idle)
@@ -170,65 +170,73 @@ func (h *shard) await(cursor *cursor, from int64) ([]pipeline.Record, int64, err
 		idle = timer.C
 	}
 	for {
-		records, next, err := h.take(cursor, from)
-		if err != nil || len(records) > 0 {
-			return records, next, err
+		batch, err := h.take(cursor, from)
+		if err != nil || len(batch.Records) > 0 {
+			return batch, err
 		}
-		if next > from { // what was there holds no record for us
-			from = next
+		if batch.Next > from { // what was there holds no record for us
+			from = batch.Next
 			continue
 		}
 		select {
 		case <-h.signal:
 		case <-idle:
-			return nil, from, nil
+			return batch, nil
 		case <-h.anew:
-			return nil, from, errAnew
+			return batch, errAnew
 		case <-h.ctx.Done():
-			return nil, from, h.ctx.Err()
+			return batch, h.ctx.Err()
 		}
 	}
 }
 
 // take returns the records that wait and the offset after them, which stays where it is if nothing waits.
-func (h *shard) take(cursor *cursor, from int64) ([]pipeline.Record, int64, error) {
+func (h *shard) take(cursor *cursor, from int64) (pipeline.Batch, error) {
+	batch := pipeline.Batch{Topic: h.s.topic, Partition: h.partition, Next: from, High: cursor.high.Load()}
 	chunks, err := h.s.fetcher.take(cursor, h.s.config.BatchBytes)
 	if err != nil {
-		return nil, from, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
+		return batch, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
 	}
 	if len(chunks) == 0 {
-		return nil, from, nil
+		return batch, nil
 	}
-	records, err := decode(chunks, h.s.topic, h.partition, from)
-	if err != nil {
-		return nil, from, err
+	if batch.Records, err = decode(chunks, h.s.topic, h.partition, from); err != nil {
+		return batch, err
 	}
-	return records, chunks[len(chunks)-1].next, nil
+	last := chunks[len(chunks)-1]
+	batch.Next, batch.Oldest, batch.Newest = last.next, chunks[0].written(), last.written()
+	for _, c := range chunks {
+		batch.Bytes += len(c.raw)
+	}
+	return batch, nil
 }
 
 // hand hands the records out: together, or one by one.
-func (h *shard) hand(records []pipeline.Record, next int64, refusals *int, moved *bool) outcome {
-	if !h.s.single || len(records) == 0 {
-		return h.offer(records, next, refusals, moved)
+func (h *shard) hand(batch pipeline.Batch, refusals *int, moved *bool) outcome {
+	if !h.s.single || len(batch.Records) == 0 {
+		return h.offer(batch, refusals, moved)
 	}
-	for i := range records {
-		if o := h.offer(records[i:i+1:i+1], records[i].Offset+1, refusals, moved); o != acknowledged {
+	one := batch
+	for i, record := range batch.Records {
+		one.Records, one.Next = batch.Records[i:i+1:i+1], record.Offset+1
+		if o := h.offer(one, refusals, moved); o != acknowledged {
 			return o
 		}
+		one.Bytes = 0 // they were counted
 	}
 	return acknowledged
 }
 
 // offer offers a batch until it is acknowledged, or the shard ends or resumes anew. An idle sign is not
 // repeated.
-func (h *shard) offer(records []pipeline.Record, next int64, refusals *int, moved *bool) outcome {
+func (h *shard) offer(batch pipeline.Batch, refusals *int, moved *bool) outcome {
 	for {
-		batch := &pipeline.Batch{Topic: h.s.topic, Partition: h.partition, Records: records, Next: next}
-		o := h.once(batch)
+		offered := batch // what a handler says of it is for one time
+		o := h.once(&offered)
 		switch o {
 		case acknowledged:
 			*refusals = 0
-			*moved = *moved || len(records) > 0
+			*moved = *moved || len(batch.Records) > 0
 			return o
 		case restarted, ended:
 			return o
@@ -242,7 +250,7 @@ func (h *shard) offer(records []pipeline.Record, next int64, refusals *int, move
 			return ended
 		}
 		*refusals++
-		if len(records) == 0 {
+		if len(batch.Records) == 0 {
 			return o
 		}
 	}
