@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/aval-systems/aval/schemas"
 )
@@ -19,6 +20,7 @@ type Follower struct {
 	Partitions int
 	IsJournal  IsJournal
 	Logger     *slog.Logger
+	Meter      Meter // nil measures nothing
 }
 
 // Stage is the work of a stage: fetch a batch, decode, follow, publish, commit.
@@ -26,6 +28,7 @@ func (f *Follower) Stage(s Stage) []Work {
 	var works []Work
 	for _, topic := range s.Reads {
 		r := f.reader(topic)
+		r.concerns = s.Concerns
 		config := SubscriberConfig{Group: GroupOf(s.Name, topic)}
 		if r.journal { // of another topic a reader knows nothing but where it is
 			config.Resume, config.Revoked = r.resume, r.revoked
@@ -58,7 +61,10 @@ func (f *Follower) Sink(s Sink) []Work {
 				if err := f.Publisher.Publish(ctx, letters); err != nil {
 					return err
 				}
-				if err := s.Store(ctx, b.Topic, b.Partition, ins, next.mark(b)); err != nil {
+				began := time.Now()
+				err := s.Store(ctx, b.Topic, b.Partition, ins, next.mark(b))
+				f.called(CallStore, s.Name(), len(ins), began, err)
+				if err != nil {
 					if errors.Is(err, ErrResume) {
 						b.Restart()
 					}
@@ -86,12 +92,21 @@ func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) err
 		}
 		records = append(records, follows...)
 	}
-	if err := f.Publisher.Publish(ctx, records); err != nil {
-		return fmt.Errorf("publish what follows: %w", err)
+	if len(records) > 0 {
+		began := time.Now()
+		err := f.Publisher.Publish(ctx, records)
+		f.called(CallPublish, s.Name, len(records), began, err)
+		if err != nil {
+			return fmt.Errorf("publish what follows: %w", err)
+		}
 	}
 	f.tell(ctx, s.Name, b, records)
 	r.done(b, next)
 	return nil
+}
+
+func (f *Follower) called(call Call, stage string, items int, began time.Time, err error) {
+	MeterOr(f.Meter).Called(Called{Call: call, Who: stage, Items: items, Took: time.Since(began), Failed: err != nil})
 }
 
 // tell logs how many dead letters a batch left. An operator finds them, and why, in their topic.
@@ -103,6 +118,7 @@ func (f *Follower) tell(ctx context.Context, stage string, b *Batch, records []R
 		}
 	}
 	if letters > 0 {
+		MeterOr(f.Meter).Counted(EventDeadLetter, stage, b.Topic, letters)
 		f.Logger.WarnContext(ctx, "dead letters", "stage", stage, "topic", b.Topic, "partition", b.Partition,
 			"count", letters, "before", b.Next)
 	}
@@ -142,6 +158,7 @@ type reader struct {
 	topic      string
 	journal    bool
 	partitions int
+	concerns   func(Record) bool // nil: all
 
 	mu    sync.Mutex
 	state map[int]*state
@@ -213,6 +230,9 @@ func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []R
 }
 
 func (r *reader) decode(stage string, record Record, ins []In, letters []Record) ([]In, []Record) {
+	if r.concerns != nil && !r.concerns(record) {
+		return ins, letters
+	}
 	in, err := Decode(record)
 	if err == nil && !r.journal {
 		err = CheckKey(in, r.partitions)

@@ -29,17 +29,30 @@ type Work struct {
 
 // Route runs the works in one Watermill router until ctx ends.
 func Route(ctx context.Context, c Consumer, logger *slog.Logger, works ...Work) error {
+	return Router{Consumer: c, Logger: logger}.Run(ctx, works...)
+}
+
+// Router runs works.
+type Router struct {
+	Consumer Consumer
+	Logger   *slog.Logger
+	Meter    Meter // nil measures nothing
+}
+
+// Run runs the works in one Watermill router until ctx ends.
+func (r Router) Run(ctx context.Context, works ...Work) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: CloseTimeout}, watermill.NopLogger{})
 	if err != nil {
 		return fmt.Errorf("make router: %w", err)
 	}
 	router.AddMiddleware(middleware.Recoverer)
 	for _, w := range works {
-		subscriber := c.Subscriber(w.Config)
+		h := &handler{work: w, logger: r.Logger, meter: MeterOr(r.Meter), outages: map[int]time.Time{}}
+		w.Config.Revoked = h.revoked
+		subscriber := r.Consumer.Subscriber(w.Config)
 		if w.Single {
-			subscriber = c.MessageSubscriber(w.Config)
+			subscriber = r.Consumer.MessageSubscriber(w.Config)
 		}
-		h := &handler{work: w, logger: logger, outages: map[int]time.Time{}}
 		router.AddConsumerHandler(w.Name+" "+w.Topic, w.Topic, subscriber, h.handle)
 	}
 	if err := router.Run(ctx); err != nil {
@@ -52,6 +65,7 @@ func Route(ctx context.Context, c Consumer, logger *slog.Logger, works ...Work) 
 type handler struct {
 	work   Work
 	logger *slog.Logger
+	meter  Meter
 
 	mu      sync.Mutex
 	outages map[int]time.Time // since when, by partition
@@ -63,12 +77,52 @@ func (h *handler) handle(m *message.Message) error {
 	if b == nil {
 		return errors.New("the message carries no batch")
 	}
+	began := time.Now()
+	h.taken(b)
 	err := h.work.Handle(ctx, b)
 	if err != nil && ctx.Err() != nil {
 		return err // stopping is no outage
 	}
+	h.handled(b, time.Since(began), err)
 	h.tell(ctx, b, err)
 	return err
+}
+
+// taken measures what a batch finds undone.
+func (h *handler) taken(b *Batch) {
+	if len(b.Records) > 0 {
+		h.stands(b, b.Records[0].Offset, b.Oldest)
+	}
+}
+
+// handled measures what a batch was, and what it leaves undone.
+func (h *handler) handled(b *Batch, took time.Duration, err error) {
+	if len(b.Records) > 0 {
+		h.meter.Worked(Worked{
+			Stage: h.work.Name, Topic: b.Topic, Records: len(b.Records), Bytes: b.Bytes, Took: took, Again: err != nil,
+		})
+	}
+	switch {
+	case err != nil:
+	case b.Next < b.High:
+		h.stands(b, b.Next, b.Newest)
+	default:
+		h.stands(b, b.Next, time.Time{})
+	}
+}
+
+func (h *handler) stands(b *Batch, next int64, oldest time.Time) {
+	h.meter.Stands(Standing{
+		Stage: h.work.Name, Topic: b.Topic, Partition: b.Partition, Next: next, High: max(b.High, next), Oldest: oldest,
+	})
+}
+
+// revoked ends the measures of a partition.
+func (h *handler) revoked(topic string, partition int) {
+	if h.work.Config.Revoked != nil {
+		h.work.Config.Revoked(topic, partition)
+	}
+	h.meter.Stands(Standing{Stage: h.work.Name, Topic: topic, Partition: partition, Left: true})
 }
 
 func (h *handler) tell(ctx context.Context, b *Batch, err error) {
