@@ -51,6 +51,9 @@ type Out struct {
 type Stage struct {
 	Name  string
 	Reads []string // topics
+	// Concerns says of a record that is not decoded whether anything may follow: where it says no, Follow would
+	// return nothing. Nil: any record may be the stage's business.
+	Concerns func(Record) bool
 	// Follow returns what follows. An error means "not now": the message is brought again, in order.
 	Follow func(In) ([]Out, error)
 }

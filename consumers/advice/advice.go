@@ -20,7 +20,14 @@ import (
 
 // Stage advises of what was refused and of what contradicts. A repeat was advised of with the first.
 func Stage() pipeline.Stage {
-	return pipeline.Stage{Name: "advice", Reads: []string{schemas.TopicEntries}, Follow: follow}
+	return pipeline.Stage{
+		Name: "advice", Reads: []string{schemas.TopicEntries}, Concerns: concerns, Follow: follow,
+	}
+}
+
+func concerns(r pipeline.Record) bool {
+	g, ok := schemas.GlanceItem(r.Value)
+	return !ok || g.Outcome == schemas.Outcome_OUTCOME_REFUSED || g.Outcome == schemas.Outcome_OUTCOME_CONFLICT
 }
 
 func follow(in pipeline.In) ([]pipeline.Out, error) {

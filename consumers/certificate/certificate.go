@@ -23,6 +23,7 @@ type Signer interface {
 func Certificate(signer Signer) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "certificate", Reads: []string{schemas.TopicEntries},
+		Concerns: answers(schemas.VerbHold, &schemas.IssuanceRequest{}),
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)
 			repeat := entry.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REPEAT

@@ -16,6 +16,10 @@ import (
 func Funding(directories Directories) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "funding", Reads: []string{schemas.TopicPreIssues},
+		Concerns: func(r pipeline.Record) bool {
+			g, ok := schemas.GlanceItem(r.Value)
+			return !ok || g.Verb == schemas.VerbRequest && g.Outcome == schemas.Outcome_OUTCOME_DONE
+		},
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) { return followRequest(directories, in) },
 	}
 }

@@ -101,7 +101,14 @@ func checkItem(t *rapid.T, stages []pipeline.Stage, m pipeline.In, d *schemas.De
 func twice(t *rapid.T, s pipeline.Stage, m pipeline.In) []pipeline.Out {
 	again, before := m, proto.Clone(m.Body)
 	again.Body = proto.Clone(m.Body)
+	record, err := pipeline.Encode(m.Topic, schemas.Message{Attributes: m.Attributes, Body: m.Body})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, errA := pipeline.Follows(s, m)
+	if s.Concerns != nil && !s.Concerns(record) && len(a) > 0 {
+		t.Fatalf("%s: %v does not concern it, and %d records follow", s.Name, m.Body, len(a))
+	}
 	b, errB := pipeline.Follows(s, again)
 	if errA != nil || errB != nil {
 		t.Fatalf("%s: Follows(%v) = %v, %v", s.Name, m.Body, errA, errB)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -33,6 +34,15 @@ func pack(m proto.Message) *anypb.Any {
 // refersTo says whether the entry's movement carries such a reference, and so whose business it is.
 func refersTo(entry *schemas.Entry, m proto.Message) bool {
 	return entry.GetMovement().GetReference().MessageIs(m)
+}
+
+// answers says of an entry's record whether it may answer a movement of this verb that quotes such a message.
+func answers(verb protowire.Number, quoted proto.Message) func(pipeline.Record) bool {
+	name := string(quoted.ProtoReflect().Descriptor().FullName())
+	return func(r pipeline.Record) bool {
+		g, ok := schemas.GlanceItem(r.Value)
+		return !ok || g.Verb == verb && g.Reference == name
+	}
 }
 
 // unpack reads the reference. The accounts book did not look inside: it may be anything.

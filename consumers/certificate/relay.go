@@ -17,6 +17,13 @@ import (
 func Relay() pipeline.Stage {
 	return pipeline.Stage{
 		Name: "relay", Reads: []string{schemas.TopicPreIssues, schemas.TopicReceipts},
+		Concerns: func(r pipeline.Record) bool {
+			if r.Topic == schemas.TopicReceipts {
+				return true
+			}
+			g, ok := schemas.GlanceItem(r.Value)
+			return !ok || g.Verb != schemas.VerbRequest || g.Outcome != schemas.Outcome_OUTCOME_DONE
+		},
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			if in.Topic == schemas.TopicReceipts {
 				return followReceipt(bodyOf[*schemas.Receipt](in)), nil

@@ -17,6 +17,7 @@ import (
 func Routing(directories Directories) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "routing", Reads: []string{schemas.TopicEntries},
+		Concerns: answers(schemas.VerbVouch, &schemas.Invitation{}),
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)
 			repeat := entry.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_REPEAT

@@ -16,8 +16,14 @@ import (
 // command stands, so that it can be driven again.
 func Stage() pipeline.Stage {
 	return pipeline.Stage{
-		Name: "deadletter", Reads: []string{schemas.TopicEntries, schemas.TopicPreIssues}, Follow: follow,
+		Name: "deadletter", Reads: []string{schemas.TopicEntries, schemas.TopicPreIssues},
+		Concerns: concerns, Follow: follow,
 	}
+}
+
+func concerns(r pipeline.Record) bool {
+	g, ok := schemas.GlanceItem(r.Value)
+	return !ok || g.Outcome == schemas.Outcome_OUTCOME_UNREADABLE
 }
 
 func follow(in pipeline.In) ([]pipeline.Out, error) {
