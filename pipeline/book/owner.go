@@ -63,6 +63,7 @@ func (r *Runner) takeover(ctx context.Context, shard int) (*owner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write takeover: %w", err)
 	}
+	r.count(pipeline.EventTakeover)
 	return &owner{
 		place:    place{shard: shard, epoch: epoch},
 		appender: appender, since: now, end: epoch + 1, stale: true,
@@ -120,6 +121,7 @@ func (r *Runner) align(ctx context.Context, o *owner, header Header, chain []pip
 		return err
 	}
 	o.generation = next
+	r.count(pipeline.EventRebuilt)
 	return r.apply(ctx, o, pipeline.Position{}, tail)
 }
 
@@ -232,6 +234,7 @@ func (r *Runner) apply(ctx context.Context, o *owner, from, tail pipeline.Positi
 	}
 	r.Logger.InfoContext(ctx, "recovered", "book", r.Book.Name(), "shard", o.shard,
 		"from", from.To, "to", tail.To)
+	r.count(pipeline.EventRecovered)
 	r.settle(o, tail)
 	return nil
 }

@@ -38,6 +38,7 @@ type Runner struct {
 	Partitions int
 	Owner      string // which process, for people
 	Logger     *slog.Logger
+	Meter      pipeline.Meter // nil measures nothing
 	Now        func() time.Time
 
 	mu     sync.Mutex
@@ -110,8 +111,10 @@ func (r *Runner) note(o *owner, err error) error {
 	switch {
 	case errors.Is(err, errMismatch):
 		o.stale = true
+		r.count(pipeline.EventMismatch)
 	case errors.Is(err, errFenced), errors.Is(err, pipeline.ErrFenced):
 		o.lost = true
+		r.count(pipeline.EventFenced)
 	}
 	return err
 }
@@ -154,7 +157,9 @@ func fit(records []pipeline.Record) int {
 func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) error {
 	plans, commands := r.plan(records)
 	to := records[len(records)-1].Offset + 1
+	began := time.Now()
 	answer, err := r.Store.Decide(ctx, o.place, to, commands)
+	r.called(pipeline.CallDecide, len(commands), began, err)
 	if err != nil {
 		return err
 	}
@@ -167,7 +172,9 @@ func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) 
 	if err != nil {
 		return err
 	}
+	began = time.Now()
 	base, err := o.appender.Append(ctx, entry)
+	r.called(pipeline.CallAppend, len(entry), began, err)
 	if err != nil {
 		o.lost = true // refused, or nobody knows: the next owner of the shard reads what became of it
 		return fmt.Errorf("publish entry of %s/%d: %w", r.Book.Name(), o.shard, err)
@@ -238,6 +245,7 @@ func (r *Runner) record(o *owner, plans []plan, answer Answer) ([]pipeline.Recor
 	if err != nil {
 		return nil, fmt.Errorf("%s/%d at %d: %w", r.Book.Name(), o.shard, o.at, err)
 	}
+	r.measure(decisions)
 	if len(decisions) != len(plans) {
 		return nil, &LogError{Problem: fmt.Sprintf("%s/%d at %d: %d answers to %d commands: the command topic changed",
 			r.Book.Name(), o.shard, o.at, len(decisions), len(plans))}

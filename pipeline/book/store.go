@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/aval-systems/aval/pipeline"
 )
 
 // errFenced says that the shard has a later owner.
@@ -23,6 +26,8 @@ var errMismatch = errors.New("the shard's state stands elsewhere")
 //	NAMESPACE:{BOOK:SHARD}                   HASH  the header, see protocol.lua
 //	NAMESPACE:{BOOK:SHARD}:GENERATION:TABLE  HASH  a table of the state
 type Store struct {
+	Meter pipeline.Meter // nil measures nothing
+
 	client    redis.UniversalClient
 	namespace string
 	book      Book
@@ -171,7 +176,13 @@ func (s *Store) Reset(ctx context.Context, p place, next string) error {
 
 // run calls the script and returns the words of its reply; what the protocol refuses is errFenced or errMismatch.
 func (s *Store) run(ctx context.Context, keys []string, args ...any) ([]string, error) {
+	began := time.Now()
 	r, err := s.script.Run(ctx, s.client, keys, args...).StringSlice()
+	operation, _ := args[0].(string)
+	pipeline.MeterOr(s.Meter).Called(pipeline.Called{
+		Call: pipeline.CallRedis, Who: s.book.Name(), What: operation, Items: 1, Took: time.Since(began),
+		Failed: err != nil,
+	})
 	if err != nil {
 		return nil, err
 	}

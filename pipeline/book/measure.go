@@ -1,0 +1,55 @@
+package book
+
+import (
+	"strings"
+	"time"
+
+	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/schemas"
+)
+
+func (r *Runner) count(e pipeline.Event) {
+	pipeline.MeterOr(r.Meter).Counted(e, r.Book.Name(), "", 1)
+}
+
+func (r *Runner) called(call pipeline.Call, items int, began time.Time, err error) {
+	pipeline.MeterOr(r.Meter).Called(pipeline.Called{
+		Call: call, Who: r.Book.Name(), Items: items, Took: time.Since(began), Failed: err != nil,
+	})
+}
+
+// Numbers of outcomes and reasons that are counted in one go; those that a later version adds are counted too.
+const (
+	outcomesMax = 8
+	reasonsMax  = 128
+)
+
+// measure counts what was decided, and why what was refused was.
+func (r *Runner) measure(decisions []*schemas.Decision) {
+	var outcomes [outcomesMax]int
+	var reasons [reasonsMax]int
+	for _, d := range decisions {
+		if o := int(d.GetOutcome()); o >= 0 && o < outcomesMax {
+			outcomes[o]++
+		}
+		refused := d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED || d.GetOutcome() == schemas.Outcome_OUTCOME_CONFLICT
+		if reason := int(d.GetReason()); refused && reason > 0 && reason < reasonsMax {
+			reasons[reason]++
+		}
+	}
+	meter, name := pipeline.MeterOr(r.Meter), r.Book.Name()
+	for o, n := range outcomes {
+		if n > 0 {
+			meter.Counted(pipeline.EventDecided, name, outcomeWord(schemas.Outcome(o)), n)
+		}
+	}
+	for reason, n := range reasons {
+		if n > 0 {
+			meter.Counted(pipeline.EventRefused, name, schemas.Reason(reason).Word(), n)
+		}
+	}
+}
+
+func outcomeWord(o schemas.Outcome) string {
+	return strings.ToLower(strings.TrimPrefix(o.String(), "OUTCOME_"))
+}
