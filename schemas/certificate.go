@@ -19,7 +19,7 @@ func (x *Certificate) faults(c check) {
 func (c check) jws(field, jws string) {
 	bad := len(jws) > JWSMax || strings.Count(jws, ".") != 2
 	for part := range strings.SplitSeq(jws, ".") {
-		bad = bad || part == "" || !alphanumericOr(part, "-_")
+		bad = bad || part == "" || !isOf(part, digits|1<<'-', letters|1<<('_'-64))
 	}
 	if bad {
 		c.fault(field, "has %d bytes, must be a compact JWS of at most %d: header.payload.signature",

@@ -127,17 +127,23 @@ func (c check) id(field, id string) {
 }
 
 func isID(id string) bool {
-	return id != "" && len(id) <= IDMax && alphanumericOr(id, "._:-")
+	return id != "" && len(id) <= IDMax && isOf(id, digits|1<<'.'|1<<':'|1<<'-', letters|1<<('_'-64))
 }
 
-// alphanumericOr says whether the text has nothing but letters and digits of ASCII, and the others.
-func alphanumericOr(text, others string) bool {
+// Sets of ASCII: the bit of a character is its code, above 63 its code less 64.
+const (
+	digits  uint64 = (1<<10 - 1) << '0'
+	letters uint64 = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64)
+)
+
+// isOf says whether the text has nothing but the characters of two sets: of those up to 63, and of those above.
+func isOf(text string, low, high uint64) bool {
 	for i := range len(text) {
-		b := text[i]
-		if b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' {
-			continue
+		set, b := low, text[i]
+		if b >= 64 {
+			set, b = high, b-64
 		}
-		if strings.IndexByte(others, b) < 0 {
+		if set>>b&1 == 0 { // of what is no ASCII nothing is left
 			return false
 		}
 	}

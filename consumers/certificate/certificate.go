@@ -50,7 +50,8 @@ func held(entry *schemas.Entry) (*schemas.IssuanceRequest, error) {
 	if err := agreed(request); err != nil {
 		return nil, err
 	}
-	return request, corresponds(entry, hold(request))
+	id, movement := holdMovement(request)
+	return request, corresponds(entry, id, movement)
 }
 
 func followHold(

@@ -56,19 +56,21 @@ func signable(d *Directory, terms *schemas.Terms) bool {
 // hold asks the accounts book to freeze the amount, or to use the line, on the account that the buyer named.
 // The invitation has one hold, whoever asks for it and from whichever account.
 func hold(request *schemas.IssuanceRequest) pipeline.Out {
+	id, movement := holdMovement(request)
+	movement.Reference = pack(request)
+	return pipeline.Out{Topic: schemas.TopicMovements, ID: id, Body: movement}
+}
+
+// holdMovement is what asks for the request's money, but for its reference.
+func holdMovement(request *schemas.IssuanceRequest) (id string, _ *schemas.Movement) {
 	terms, account := request.GetTerms(), request.GetRequest().GetAccount()
-	return pipeline.Out{
-		Topic: schemas.TopicMovements,
-		ID:    schemas.HoldID(terms.GetInvitationId()),
-		Body: &schemas.Movement{
-			Account:   account,
-			Reference: pack(request),
-			Content:   append(schemas.TermsDigest(terms), account...),
-			Verb: &schemas.Movement_Hold{Hold: &schemas.Hold{
-				Amount: terms.GetAmount(),
-				Holder: request.GetRequest().GetBuyer(),
-				Kind:   schemas.FundingKind(terms.GetFunding()),
-			}},
-		},
+	return schemas.HoldID(terms.GetInvitationId()), &schemas.Movement{
+		Account: account,
+		Content: append(schemas.TermsDigest(terms), account...),
+		Verb: &schemas.Movement_Hold{Hold: &schemas.Hold{
+			Amount: terms.GetAmount(),
+			Holder: request.GetRequest().GetBuyer(),
+			Kind:   schemas.FundingKind(terms.GetFunding()),
+		}},
 	}
 }

@@ -57,16 +57,18 @@ func listed(faults []schemas.FaultError) string {
 
 // vouch asks the accounts book whether the receiving account is open and the seller's.
 func vouch(x *schemas.Invitation) pipeline.Out {
-	return pipeline.Out{
-		Topic: schemas.TopicMovements,
-		ID:    schemas.VouchID(x.GetId()),
-		Body: &schemas.Movement{
-			Account:   x.GetReceivingAccount(),
-			Reference: pack(x),
-			Content:   schemas.ContentDigest(x),
-			Verb: &schemas.Movement_Vouch{Vouch: &schemas.Vouch{
-				Holder: x.GetSeller(), Currency: x.GetAmount().GetCurrency(),
-			}},
-		},
+	id, movement := vouchMovement(x)
+	movement.Reference = pack(x)
+	return pipeline.Out{Topic: schemas.TopicMovements, ID: id, Body: movement}
+}
+
+// vouchMovement is what asks to vouch for the invitation, but for its reference.
+func vouchMovement(x *schemas.Invitation) (id string, _ *schemas.Movement) {
+	return schemas.VouchID(x.GetId()), &schemas.Movement{
+		Account: x.GetReceivingAccount(),
+		Content: schemas.ContentDigest(x),
+		Verb: &schemas.Movement_Vouch{Vouch: &schemas.Vouch{
+			Holder: x.GetSeller(), Currency: x.GetAmount().GetCurrency(),
+		}},
 	}
 }

@@ -57,9 +57,8 @@ func unpack(entry *schemas.Entry, m proto.Message) error {
 }
 
 // corresponds says whether the entry answers the movement that follows from its own reference.
-func corresponds(entry *schemas.Entry, want pipeline.Out) error {
-	movement, ok := want.Body.(*schemas.Movement)
-	if !ok || askedOf(entry.GetId(), entry.GetMovement()) != askedOf(want.ID, movement) {
+func corresponds(entry *schemas.Entry, id string, movement *schemas.Movement) error {
+	if askedOf(entry.GetId(), entry.GetMovement()) != askedOf(id, movement) {
 		return errors.New("the movement is not the one that follows from its reference")
 	}
 	return nil

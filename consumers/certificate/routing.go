@@ -43,7 +43,8 @@ func vouched(entry *schemas.Entry) (*schemas.Invitation, error) {
 	if faults := schemas.InvitationFaults(x); len(faults) > 0 {
 		return nil, fmt.Errorf("read reference: %s", listed(faults))
 	}
-	return x, corresponds(entry, vouch(x))
+	id, movement := vouchMovement(x)
+	return x, corresponds(entry, id, movement)
 }
 
 func followVouch(

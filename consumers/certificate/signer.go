@@ -3,6 +3,7 @@ package certificate
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,24 +24,32 @@ const keysMax = 4 << 20
 // Keys signs with Ed25519 private keys. It does not change, and may be used by many at a time.
 type Keys struct {
 	public  PublicKeys
-	signers map[string]jose.Signer
+	private map[string]privateKey
+}
+
+// privateKey signs compact JWS, whose header is the same each time.
+type privateKey struct {
+	ed25519 ed25519.PrivateKey
+	header  string // base64url
 }
 
 // NewKeys makes a signer of private keys by their ids.
 func NewKeys(private map[string]ed25519.PrivateKey) (*Keys, error) {
-	k := &Keys{public: PublicKeys{}, signers: map[string]jose.Signer{}}
+	k := &Keys{public: PublicKeys{}, private: map[string]privateKey{}}
 	for _, id := range slices.Sorted(maps.Keys(private)) {
 		key := private[id]
 		if id == "" || len(key) != ed25519.PrivateKeySize {
 			return nil, fmt.Errorf("key %q of %d bytes is no Ed25519 private key with an id", id, len(key))
 		}
-		signer, err := jose.NewSigner(
-			jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: id}},
-			(&jose.SignerOptions{}).WithType(Type))
+		header, err := json.Marshal(struct {
+			Algorithm jose.SignatureAlgorithm `json:"alg"`
+			KeyID     string                  `json:"kid"`
+			Type      string                  `json:"typ"`
+		}{jose.EdDSA, id, Type})
 		if err != nil {
-			return nil, fmt.Errorf("make signer of key %q: %w", id, err)
+			return nil, fmt.Errorf("make header of key %q: %w", id, err)
 		}
-		k.signers[id] = signer
+		k.private[id] = privateKey{ed25519: key, header: base64.RawURLEncoding.EncodeToString(header)}
 		k.public[id] = ed25519.PublicKey(key[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
 	}
 	return k, nil
@@ -63,19 +72,21 @@ func LoadKeys(r io.Reader) (*Keys, error) {
 	return NewKeys(private)
 }
 
-// Sign implements Signer: a compact JWS, EdDSA, with the key's id as kid. Ed25519 signs equal payloads
-// equally.
+// Sign implements Signer: a compact JWS (RFC 7515, 7.1), EdDSA, with the key's id as kid. Ed25519 signs equal
+// payloads equally.
 func (k *Keys) Sign(keyID string, payload []byte) (string, error) {
-	signer, ok := k.signers[keyID]
+	key, ok := k.private[keyID]
 	if !ok {
 		return "", fmt.Errorf("key %q is not among the private keys; add it to their set", keyID)
 	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("sign with key %q: %w", keyID, err)
-	}
-	return signed.CompactSerialize()
+	size := len(key.header) + base64.RawURLEncoding.EncodedLen(len(payload)) + len("..") + signatureDigits
+	jws := append(make([]byte, 0, size), key.header...)
+	jws = base64.RawURLEncoding.AppendEncode(append(jws, '.'), payload)
+	signature := ed25519.Sign(key.ed25519, jws)
+	return string(base64.RawURLEncoding.AppendEncode(append(jws, '.'), signature)), nil
 }
+
+const signatureDigits = (ed25519.SignatureSize*8 + 5) / 6 // of base64url, without padding
 
 // Public are the public keys of the private ones.
 func (k *Keys) Public() PublicKeys { return maps.Clone(k.public) }

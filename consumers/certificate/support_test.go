@@ -214,7 +214,7 @@ func participants() *schemas.Directory {
 	}}
 }
 
-func keys(t *testing.T) *certificate.Keys {
+func keys(t testing.TB) *certificate.Keys {
 	t.Helper()
 	private := map[string]ed25519.PrivateKey{}
 	for _, bank := range []string{"paga", "aval"} {
