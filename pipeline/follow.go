@@ -137,9 +137,10 @@ func Follows(s Stage, in In) (records []Record, err error) {
 		}
 	}()
 	outs, err := s.Follow(in)
-	if err != nil {
+	if err != nil || len(outs) == 0 {
 		return nil, err
 	}
+	cause := PlaceOf(in).header()
 	for _, out := range outs {
 		record, err := Encode(out.Topic, schemas.Message{
 			Attributes: schemas.Attributes{ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time},
@@ -148,6 +149,7 @@ func Follows(s Stage, in In) (records []Record, err error) {
 		if err != nil {
 			return bury("made what cannot be written: %v", err), nil
 		}
+		record.Headers = append(record.Headers, cause)
 		records = append(records, record)
 	}
 	return records, nil
