@@ -6,17 +6,25 @@ func (x *Directory) faults(c check) {
 	if len(x.GetParticipants()) == 0 {
 		c.fault("participants", "are missing; a directory has at least one")
 	}
-	u := unique{banks: map[string]bool{}, keys: map[string]bool{}, contacts: map[string]bool{}}
+	u := unique{
+		banks: map[string]bool{}, keys: map[string]bool{}, contacts: map[string]bool{}, parties: map[string]bool{},
+	}
 	for i, p := range x.GetParticipants() {
 		if c.full() {
 			return
 		}
 		p.faults(c.item("participants", i), u)
 	}
+	for i, p := range x.GetParties() {
+		if c.full() {
+			return
+		}
+		p.faults(c.item("parties", i), u)
+	}
 }
 
 // unique is what stands once in a directory, as far as was looked: else an answer would depend on the order.
-type unique struct{ banks, keys, contacts map[string]bool }
+type unique struct{ banks, keys, contacts, parties map[string]bool }
 
 func (x *Participant) faults(c check, u unique) {
 	c.bank("bank", x.GetBank())

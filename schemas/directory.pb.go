@@ -25,8 +25,10 @@ const (
 //
 // Topic directory, one partition, kept for ever.
 type Directory struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Participants  []*Participant         `protobuf:"bytes,1,rep,name=participants,proto3" json:"participants,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Participants []*Participant         `protobuf:"bytes,1,rep,name=participants,proto3" json:"participants,omitempty"`
+	// Those that are told by webhook. Whoever is not among them reads the inbox.
+	Parties       []*Party `protobuf:"bytes,2,rep,name=parties,proto3" json:"parties,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -64,6 +66,13 @@ func (*Directory) Descriptor() ([]byte, []int) {
 func (x *Directory) GetParticipants() []*Participant {
 	if x != nil {
 		return x.Participants
+	}
+	return nil
+}
+
+func (x *Directory) GetParties() []*Party {
+	if x != nil {
+		return x.Parties
 	}
 	return nil
 }
@@ -203,13 +212,79 @@ func (x *PublicKey) GetEd25519() []byte {
 	return nil
 }
 
+// Party is a seller, a buyer or a bank that is told by webhook.
+type Party struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What Recipient.id says of it: of a bank its identifier.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where its notices are posted: https://host/path. Everybody reads it here, so it holds no secret. Empty: nowhere,
+	// the inbox stands.
+	WebhookUrl string `protobuf:"bytes,2,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
+	// Which key signs them. The key itself is a secret, which stands in no topic.
+	WebhookKeyId  string `protobuf:"bytes,3,opt,name=webhook_key_id,json=webhookKeyId,proto3" json:"webhook_key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Party) Reset() {
+	*x = Party{}
+	mi := &file_directory_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Party) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Party) ProtoMessage() {}
+
+func (x *Party) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Party.ProtoReflect.Descriptor instead.
+func (*Party) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Party) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Party) GetWebhookUrl() string {
+	if x != nil {
+		return x.WebhookUrl
+	}
+	return ""
+}
+
+func (x *Party) GetWebhookKeyId() string {
+	if x != nil {
+		return x.WebhookKeyId
+	}
+	return ""
+}
+
 var File_directory_proto protoreflect.FileDescriptor
 
 const file_directory_proto_rawDesc = "" +
 	"\n" +
-	"\x0fdirectory.proto\x12\aaval.v1\"E\n" +
+	"\x0fdirectory.proto\x12\aaval.v1\"o\n" +
 	"\tDirectory\x128\n" +
-	"\fparticipants\x18\x01 \x03(\v2\x14.aval.v1.ParticipantR\fparticipants\"\x9f\x01\n" +
+	"\fparticipants\x18\x01 \x03(\v2\x14.aval.v1.ParticipantR\fparticipants\x12(\n" +
+	"\aparties\x18\x02 \x03(\v2\x0e.aval.v1.PartyR\aparties\"\x9f\x01\n" +
 	"\vParticipant\x12\x12\n" +
 	"\x04bank\x18\x01 \x01(\tR\x04bank\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -218,7 +293,12 @@ const file_directory_proto_rawDesc = "" +
 	"\x0esigning_key_id\x18\x05 \x01(\tR\fsigningKeyId\"5\n" +
 	"\tPublicKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aed25519\x18\x02 \x01(\fR\aed25519B&Z$github.com/aval-systems/aval/schemasb\x06proto3"
+	"\aed25519\x18\x02 \x01(\fR\aed25519\"^\n" +
+	"\x05Party\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vwebhook_url\x18\x02 \x01(\tR\n" +
+	"webhookUrl\x12$\n" +
+	"\x0ewebhook_key_id\x18\x03 \x01(\tR\fwebhookKeyIdB&Z$github.com/aval-systems/aval/schemasb\x06proto3"
 
 var (
 	file_directory_proto_rawDescOnce sync.Once
@@ -232,20 +312,22 @@ func file_directory_proto_rawDescGZIP() []byte {
 	return file_directory_proto_rawDescData
 }
 
-var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_directory_proto_goTypes = []any{
 	(*Directory)(nil),   // 0: aval.v1.Directory
 	(*Participant)(nil), // 1: aval.v1.Participant
 	(*PublicKey)(nil),   // 2: aval.v1.PublicKey
+	(*Party)(nil),       // 3: aval.v1.Party
 }
 var file_directory_proto_depIdxs = []int32{
 	1, // 0: aval.v1.Directory.participants:type_name -> aval.v1.Participant
-	2, // 1: aval.v1.Participant.keys:type_name -> aval.v1.PublicKey
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 1: aval.v1.Directory.parties:type_name -> aval.v1.Party
+	2, // 2: aval.v1.Participant.keys:type_name -> aval.v1.PublicKey
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_directory_proto_init() }
@@ -259,7 +341,7 @@ func file_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_directory_proto_rawDesc), len(file_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -346,6 +346,8 @@ func newBody(kind []byte) proto.Message {
 		return &Refusal{}
 	case "aval.v1.Notice":
 		return &Notice{}
+	case "aval.v1.NoticeRetry":
+		return &NoticeRetry{}
 	case "aval.v1.Receipt":
 		return &Receipt{}
 	case "aval.v1.DeadLetter":

@@ -233,7 +233,7 @@ func TestWhatFollowsFits(t *testing.T) {
 			schemas.IssuanceRequestMax + schemas.JWSMax + 2*text + rest, schemas.NoticeMax,
 		},
 		"a pre-issue's notice":     {schemas.IssuanceRequestMax + 10*text + rest, schemas.NoticeMax},
-		"a receipt":                {schemas.NoticeMax + rest, schemas.BodyMax},
+		"a receipt, or a retry":    {schemas.NoticeMax + rest, schemas.BodyMax},
 		"a refusal":                {2*text + schemas.DetailMax + rest, schemas.BodyMax},
 		"an item":                  {schemas.MovementMax + rest, schemas.ItemMax},
 		"an original":              {schemas.OriginalMax + schemas.UnreadableMax + rest, schemas.ItemMax},
@@ -248,7 +248,8 @@ func TestWhatFollowsFits(t *testing.T) {
 		schemas.TopicRefusals: schemas.BodyMax, schemas.TopicMovements: schemas.MovementMax,
 		schemas.TopicIssuanceRequests: schemas.IssuanceRequestMax, schemas.TopicNotices: schemas.NoticeMax,
 		schemas.TopicReceipts: schemas.BodyMax, schemas.TopicDirectory: schemas.BodyMax,
-		schemas.TopicEntries: schemas.ItemMax, schemas.TopicPreIssues: schemas.ItemMax,
+		schemas.TopicNoticeRetries: schemas.BodyMax,
+		schemas.TopicEntries:       schemas.ItemMax, schemas.TopicPreIssues: schemas.ItemMax,
 		schemas.TopicDeadLetters: schemas.ItemMax,
 	} {
 		const headers = schemas.HeadersMax * schemas.HeaderValueMax // of the envelope

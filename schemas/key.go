@@ -7,10 +7,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// KeyOf returns the key that a message's record has; empty for those that have none: ticks, which stand in
-// every partition, items of journals, whose partition is the shard whatever their key, takeovers and directories. A
-// record under another key than its message's would be decided in another shard than everything else about the same
-// thing.
+// KeyOf returns the key that a message's record has; empty for those that have none: ticks, which stand in every
+// partition, items of journals, whose partition is the shard whatever their key, retries, whose partition is how long
+// they wait, takeovers and directories. A record under another key than its message's would be decided in another
+// shard than everything else about the same thing.
 func KeyOf(m proto.Message) string {
 	switch m := m.(type) {
 	case *Movement:

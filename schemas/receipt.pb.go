@@ -21,13 +21,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Receipt says that a notice was delivered.
+// Delivery is how a notice was delivered. It stands in the inbox whatever else becomes of it.
+type Delivery int32
+
+const (
+	// The inbox alone: the recipient has no webhook.
+	Delivery_DELIVERY_UNSPECIFIED Delivery = 0
+	// The recipient's webhook took it.
+	Delivery_DELIVERY_WEBHOOK Delivery = 1
+	// The recipient's webhook did not take it, for as long as it was tried.
+	Delivery_DELIVERY_GIVEN_UP Delivery = 2
+)
+
+// Enum value maps for Delivery.
+var (
+	Delivery_name = map[int32]string{
+		0: "DELIVERY_UNSPECIFIED",
+		1: "DELIVERY_WEBHOOK",
+		2: "DELIVERY_GIVEN_UP",
+	}
+	Delivery_value = map[string]int32{
+		"DELIVERY_UNSPECIFIED": 0,
+		"DELIVERY_WEBHOOK":     1,
+		"DELIVERY_GIVEN_UP":    2,
+	}
+)
+
+func (x Delivery) Enum() *Delivery {
+	p := new(Delivery)
+	*p = x
+	return p
+}
+
+func (x Delivery) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Delivery) Descriptor() protoreflect.EnumDescriptor {
+	return file_receipt_proto_enumTypes[0].Descriptor()
+}
+
+func (Delivery) Type() protoreflect.EnumType {
+	return &file_receipt_proto_enumTypes[0]
+}
+
+func (x Delivery) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Delivery.Descriptor instead.
+func (Delivery) EnumDescriptor() ([]byte, []int) {
+	return file_receipt_proto_rawDescGZIP(), []int{0}
+}
+
+// Receipt says that a notice was delivered, or that this was given up: the inbox has it in any case.
 //
 // Topic receipts, keyed by the invitation's id; where the notice has none, by its recipient.
 type Receipt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NoticeId      string                 `protobuf:"bytes,1,opt,name=notice_id,json=noticeId,proto3" json:"notice_id,omitempty"`
 	Notice        *Notice                `protobuf:"bytes,2,opt,name=notice,proto3" json:"notice,omitempty"`
+	Delivery      Delivery               `protobuf:"varint,3,opt,name=delivery,proto3,enum=aval.v1.Delivery" json:"delivery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -76,14 +130,26 @@ func (x *Receipt) GetNotice() *Notice {
 	return nil
 }
 
+func (x *Receipt) GetDelivery() Delivery {
+	if x != nil {
+		return x.Delivery
+	}
+	return Delivery_DELIVERY_UNSPECIFIED
+}
+
 var File_receipt_proto protoreflect.FileDescriptor
 
 const file_receipt_proto_rawDesc = "" +
 	"\n" +
-	"\rreceipt.proto\x12\aaval.v1\x1a\fnotice.proto\"O\n" +
+	"\rreceipt.proto\x12\aaval.v1\x1a\fnotice.proto\"~\n" +
 	"\aReceipt\x12\x1b\n" +
 	"\tnotice_id\x18\x01 \x01(\tR\bnoticeId\x12'\n" +
-	"\x06notice\x18\x02 \x01(\v2\x0f.aval.v1.NoticeR\x06noticeB&Z$github.com/aval-systems/aval/schemasb\x06proto3"
+	"\x06notice\x18\x02 \x01(\v2\x0f.aval.v1.NoticeR\x06notice\x12-\n" +
+	"\bdelivery\x18\x03 \x01(\x0e2\x11.aval.v1.DeliveryR\bdelivery*Q\n" +
+	"\bDelivery\x12\x18\n" +
+	"\x14DELIVERY_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10DELIVERY_WEBHOOK\x10\x01\x12\x15\n" +
+	"\x11DELIVERY_GIVEN_UP\x10\x02B&Z$github.com/aval-systems/aval/schemasb\x06proto3"
 
 var (
 	file_receipt_proto_rawDescOnce sync.Once
@@ -97,18 +163,21 @@ func file_receipt_proto_rawDescGZIP() []byte {
 	return file_receipt_proto_rawDescData
 }
 
+var file_receipt_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_receipt_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_receipt_proto_goTypes = []any{
-	(*Receipt)(nil), // 0: aval.v1.Receipt
-	(*Notice)(nil),  // 1: aval.v1.Notice
+	(Delivery)(0),   // 0: aval.v1.Delivery
+	(*Receipt)(nil), // 1: aval.v1.Receipt
+	(*Notice)(nil),  // 2: aval.v1.Notice
 }
 var file_receipt_proto_depIdxs = []int32{
-	1, // 0: aval.v1.Receipt.notice:type_name -> aval.v1.Notice
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: aval.v1.Receipt.notice:type_name -> aval.v1.Notice
+	0, // 1: aval.v1.Receipt.delivery:type_name -> aval.v1.Delivery
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_receipt_proto_init() }
@@ -122,13 +191,14 @@ func file_receipt_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_receipt_proto_rawDesc), len(file_receipt_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_receipt_proto_goTypes,
 		DependencyIndexes: file_receipt_proto_depIdxs,
+		EnumInfos:         file_receipt_proto_enumTypes,
 		MessageInfos:      file_receipt_proto_msgTypes,
 	}.Build()
 	File_receipt_proto = out.File

@@ -55,12 +55,17 @@ func examples() map[string]proto.Message {
 		"receipt-of-command": &schemas.Receipt{
 			NoticeId: schemas.DeriveID("notice", "2"), Notice: advice(),
 		},
-		"receipt": &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
+		"receipt-given-up": &schemas.Receipt{
+			NoticeId: schemas.DeriveID("notice", "1"), Notice: notice(),
+			Delivery: schemas.Delivery_DELIVERY_GIVEN_UP,
+		},
+		"notice-retry": noticeRetry(),
+		"receipt":      &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
 		"dead-letter": &schemas.DeadLetter{
 			Topic: "invitations", Partition: 3, Offset: 1 << 40,
 			Original: unreadable(),
 		},
-		"directory": directory(),
+		"directory": directory(), "directory-parties": partiesDirectory(),
 		"takeover": &schemas.Takeover{
 			History: schemas.DeriveID("history"), Partitions: 240,
 			Owner: "ledger-0",
@@ -203,6 +208,24 @@ func directory() *schemas.Directory {
 			SigningKeyId: "quay-2026",
 		},
 	}}
+}
+
+func partiesDirectory() *schemas.Directory {
+	d := directory()
+	d.Parties = []*schemas.Party{
+		{Id: seller, WebhookUrl: "https://shop.example:8443/aval/notices", WebhookKeyId: "shop-2026"},
+		{Id: issuingBank, WebhookUrl: "http://10.1.2.3/", WebhookKeyId: "quay-2026"},
+		{Id: buyer},
+	}
+	return d
+}
+
+func noticeRetry() *schemas.NoticeRetry {
+	return &schemas.NoticeRetry{
+		NoticeId: schemas.DeriveID("notice", "1"), Notice: notice(), Tries: 3,
+		First: &timestamppb.Timestamp{Seconds: 1_790_000_000},
+		Due:   &timestamppb.Timestamp{Seconds: 1_790_000_060, Nanos: 1},
+	}
 }
 
 func movements() map[string]*schemas.Movement {

@@ -18,6 +18,7 @@ const (
 	TopicCertificates     = "certificates"
 	TopicRefusals         = "refusals"
 	TopicNotices          = "notices"
+	TopicNoticeRetries    = "notice-retries"
 	TopicReceipts         = "receipts"
 	TopicDeadLetters      = "dead-letters"
 	TopicDirectory        = "directory"
@@ -54,6 +55,10 @@ const Forever time.Duration = -1
 
 // RetentionOthers is how long the rest stays: no shorter than books remember identifiers.
 const RetentionOthers = 30 * 24 * time.Hour
+
+// RetryTiers is how many partitions the topic of retries has. The first holds what waits less than a second, each of
+// the others what waits up to twice as long as the one before.
+const RetryTiers = 12
 
 // Limits of record batches, in bytes: a single body has its own. A journal repeats its commands, so it is
 // allowed more, and so are dead letters, which keep any record.
@@ -147,6 +152,12 @@ func Topics() []Topic {
 			Readers: []string{"notice", "recipients"},
 		},
 		{
+			// Their partition is no key's: it says how long they wait.
+			Name: TopicNoticeRetries, Body: "NoticeRetry", Key: "none", Kind: KindFollow, Partitions: RetryTiers,
+			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
+			Owner: "notice", Readers: []string{"notice"},
+		},
+		{
 			Name: TopicReceipts, Body: "Receipt", Key: "invitation, else recipient", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
 			Owner: "notice", Readers: []string{"relay"},
@@ -160,7 +171,7 @@ func Topics() []Topic {
 		{
 			Name: TopicDirectory, Body: "Directory", Key: "none", Kind: KindDirectory, Partitions: 1,
 			Retention: Forever, MaxMessageBytes: messageBytesOther,
-			Owner: "operators", Readers: []string{"producers", "routing", "funding"},
+			Owner: "operators", Readers: []string{"producers", "routing", "funding", "notice"},
 		},
 	}
 }

@@ -172,6 +172,7 @@ func newAuditor(c Config) *auditor {
 	accounts := func(number int) fold { return newLedger(number, a.facts, a.violate) }
 	preIssues := func(number int) fold { return newPreIssues(number, a.facts, a.violate) }
 	a.plain(schemas.TopicReceipts, nil)
+	a.plain(schemas.TopicNoticeRetries, nil)
 	a.plain(schemas.TopicNotices, nil)
 	a.plain(schemas.TopicCertificates, a.certificate)
 	a.plain(schemas.TopicRefusals, a.refusal)

@@ -61,6 +61,8 @@ func carries(r pipeline.Record, body proto.Message, canary string) bool {
 		return bytes.Contains(payloadOf(x.GetJws()), c)
 	case *schemas.Receipt:
 		return bytes.Contains(payloadOf(x.GetNotice().GetJws()), c)
+	case *schemas.NoticeRetry:
+		return bytes.Contains(payloadOf(x.GetNotice().GetJws()), c)
 	}
 	return false
 }
@@ -114,7 +116,8 @@ func theirs(f protoreflect.FieldDescriptor) bool {
 	case "reference": // of a movement it is a message, which is looked into
 		return f.Message() == nil
 	case "id":
-		return f.ContainingMessage().Name() == "Recipient"
+		of := f.ContainingMessage().Name()
+		return of == "Recipient" || of == "Party"
 	case "value":
 		return f.ContainingMessage().Name() == "Change"
 	}

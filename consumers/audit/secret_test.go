@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -13,6 +15,8 @@ func TestWhatLooksLikeACard(t *testing.T) {
 	for name, c := range map[string]struct {
 		detail, seller, account, claims string
 		key                             string // of a notice: a party
+		party                           *schemas.Party
+		retry                           string // the claims of a notice that waits
 		found                           bool
 	}{
 		"a card of 16 digits":            {detail: "4111111111111111", found: true},
@@ -28,6 +32,12 @@ func TestWhatLooksLikeACard(t *testing.T) {
 		"an amount that is signed":       {claims: `{"minor_units":"4111111111111111"}`},
 		"claims that cannot be read":     {claims: `4111111111111111 is mine`, found: true},
 		"the key of a party's notices":   {key: "4111111111111111"},
+		"a party in the directory":       {party: &schemas.Party{Id: "4111111111111111"}},
+		"a party's URL": {party: &schemas.Party{
+			Id: "x", WebhookUrl: "https://shop.example/4111111111111111", WebhookKeyId: "k",
+		}, found: true},
+		"a claim of what waits":             {retry: `{"account":"AVALBRRJ/4111111111111111"}`, found: true},
+		"a canary in a claim of what waits": {retry: `{"account":"canary-7c1f"}`, found: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +55,13 @@ func TestWhatLooksLikeACard(t *testing.T) {
 				})
 			case c.claims != "":
 				w.put(schemas.TopicNotices, "notice", notice("buyer", "", jws(c.claims)))
+			case c.party != nil:
+				w.put(schemas.TopicDirectory, "directory-2", directory(c.party))
+			case c.retry != "":
+				w.put(schemas.TopicNoticeRetries, "retry", &schemas.NoticeRetry{
+					NoticeId: "notice", Notice: notice("buyer", "", jws(c.retry)), Tries: 1,
+					First: &timestamppb.Timestamp{Seconds: 1}, Due: &timestamppb.Timestamp{Seconds: 2},
+				})
 			default:
 				w.put(schemas.TopicNotices, "notice", notice(c.key, "", jws("{}")))
 			}
@@ -52,6 +69,15 @@ func TestWhatLooksLikeACard(t *testing.T) {
 				t.Errorf("violations %v, want some: %t", report.Violations, c.found)
 			}
 		})
+	}
+}
+
+func directory(party *schemas.Party) *schemas.Directory {
+	return &schemas.Directory{
+		Participants: []*schemas.Participant{{
+			Bank: "AVALBRRJ", SigningKeyId: "k", Keys: []*schemas.PublicKey{{Id: "k", Ed25519: make([]byte, 32)}},
+		}},
+		Parties: []*schemas.Party{party},
 	}
 }
 
