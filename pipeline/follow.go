@@ -143,8 +143,10 @@ func Follows(s Stage, in In) (records []Record, err error) {
 	cause := PlaceOf(in).header()
 	for _, out := range outs {
 		record, err := Encode(out.Topic, schemas.Message{
-			Attributes: schemas.Attributes{ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time},
-			Body:       out.Body,
+			Attributes: schemas.Attributes{
+				ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time, Trace: in.Trace.Follow(out.ID),
+			},
+			Body: out.Body,
 		})
 		if err != nil {
 			return bury("made what cannot be written: %v", err), nil

@@ -15,8 +15,11 @@ import (
 func DeadLetter(stage string, r Record, reason string) Record {
 	letter := Letter(r.Topic, r.Partition, r.Offset, UnreadableOf(r, reason))
 	record, err := Encode(letter.Topic, schemas.Message{
-		Attributes: schemas.Attributes{ID: letter.ID, Source: "/aval/" + stage, Time: time.Unix(0, 0).UTC()},
-		Body:       letter.Body,
+		Attributes: schemas.Attributes{
+			ID: letter.ID, Source: "/aval/" + stage, Time: time.Unix(0, 0).UTC(),
+			Trace: schemas.TraceOf(r.Headers).Follow(letter.ID),
+		},
+		Body: letter.Body,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("a dead letter cannot be encoded: %v", err)) // it takes any bytes

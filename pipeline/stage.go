@@ -38,7 +38,7 @@ func (in In) original() Record {
 	return Record{Topic: in.Topic, Partition: in.Partition, Offset: in.Offset, Key: []byte(in.Key)}
 }
 
-// Out is a message that follows. The runner adds its source, its cause (the ID of the In) and its time,
+// Out is a message that follows. The runner adds its source, its cause (the ID of the In), its trace and its time,
 // which is that of its cause: what follows knows no other.
 type Out struct {
 	Topic string

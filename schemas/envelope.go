@@ -41,6 +41,8 @@ type Attributes struct {
 	Cause string
 	// Time is when what it tells was taken in: data, never a clock's.
 	Time time.Time
+	// Trace is the message's place in a distributed trace, where there is one.
+	Trace Trace
 }
 
 // Names of the envelope's headers: the CloudEvents Kafka binding, binary content mode.
@@ -101,7 +103,12 @@ func Encode(m Message) ([]Header, []byte, error) {
 // headers are the envelope's. Their values share one buffer.
 func (m Message) headers(kind string) []Header {
 	const fixedBytes = len(specVersion) + len(time.RFC3339Nano) + len(contentType)
-	all := make([]byte, 0, fixedBytes+len(m.ID)+len(m.Source)+len(kind)+len(m.Cause))
+	traced := m.Trace.Valid()
+	size := fixedBytes + len(m.ID) + len(m.Source) + len(kind) + len(m.Cause)
+	if traced {
+		size += traceBytes
+	}
+	all := make([]byte, 0, size)
 	headers := make([]Header, 0, headersOften)
 	add := func(key string) {
 		headers = append(headers, Header{key, all[:len(all):len(all)]})
@@ -122,6 +129,10 @@ func (m Message) headers(kind string) []Header {
 	if m.Cause != "" {
 		all = append(all, m.Cause...)
 		add(HeaderCause)
+	}
+	if traced {
+		all = m.Trace.append(all)
+		add(HeaderTrace)
 	}
 	return headers
 }
@@ -156,6 +167,9 @@ func openEnvelope(headers []Header) (Message, string, error) {
 	m := Message{Attributes: Attributes{
 		ID: string(e[atID].value), Source: string(e[atSource].value), Cause: string(e[atCause].value),
 	}}
+	if trace := e[atTrace].value; trace != nil {
+		m.Trace = ParseTrace(trace)
+	}
 	kind := e[atType].value
 	m.Body = newBody(kind)
 	if m.Body == nil && len(kind) > 0 {
@@ -204,6 +218,7 @@ const (
 	atTime
 	atCause
 	atContentType
+	atTrace
 	atOther // an extension that is nobody's business but must not stand twice
 )
 
@@ -243,6 +258,9 @@ func envelopeHeaders(headers []Header) (e envelope, errs []error) {
 	}
 	for i, h := range headers {
 		if h.Key != HeaderContentType && !strings.HasPrefix(h.Key, extensions) {
+			if h.Key == HeaderTrace {
+				e.trace(h)
+			}
 			continue
 		}
 		if slices.ContainsFunc(headers[:i], func(before Header) bool { return before.Key == h.Key }) {
@@ -254,6 +272,14 @@ func envelopeHeaders(headers []Header) (e envelope, errs []error) {
 		}
 	}
 	return e, e.missing(errs)
+}
+
+// trace takes a trace, of which two are none.
+func (e *envelope) trace(h Header) {
+	if e[atTrace].value = h.Value; e[atTrace].stands {
+		e[atTrace].value = nil
+	}
+	e[atTrace].stands = true
 }
 
 // take puts a header where it belongs, and says what is wrong with it.

@@ -270,6 +270,7 @@ func (r *Runner) item(p plan, d *schemas.Decision) (pipeline.Record, error) {
 		ID:     schemas.DeriveID(r.Book.Journal(), partition, offset),
 		Source: r.source(), Cause: p.in.ID, Time: p.in.Time,
 	}}
+	m.Trace = schemas.TraceOf(p.record.Headers).Follow(m.ID)
 	if p.unreadable != "" {
 		m.Time = time.Unix(0, 0).UTC()
 		m.Body = r.Book.Unreadable(pipeline.UnreadableOf(p.record, p.unreadable), d)
