@@ -37,6 +37,10 @@ type Batch struct {
 	Records   []Record
 	Next      int64 // the offset after the last one that was read
 
+	// Stopping is closed when the process should stop: who waits within a batch, such as to try something again, gives
+	// up then. The context of the batch goes on for a while, so that what is under way comes to its end.
+	Stopping <-chan struct{}
+
 	// What is measured, as far as it is known; zero where it is not.
 	High           int64     // the offset after the partition's last record, as of the last fetch
 	Bytes          int       // as they were fetched

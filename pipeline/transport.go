@@ -42,7 +42,14 @@ type SubscriberConfig struct {
 	Idle time.Duration
 	// BatchBytes bounds a batch; what waits behind it is bounded by the same. Zero: BatchBytesDefault.
 	BatchBytes int
+	// Drain is how long a subscription may take to end: for its greatest part the batch that is out may come to its
+	// end, then its context ends; the rest is for what was done to be committed and the group to be left. Zero:
+	// DrainDefault.
+	Drain time.Duration
 }
+
+// DrainDefault is how long what is at work may take to end when a process is asked to stop.
+const DrainDefault = 15 * time.Second
 
 // Log reads and claims partitions directly, for the protocol of a book and for whoever folds a journal.
 type Log interface {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 )
-
-// CloseTimeout is how long the router waits for handlers that are at work when it closes.
-const CloseTimeout = 15 * time.Second
 
 // Work is one topic that a stage, a book or a sink reads.
 type Work struct {
@@ -37,28 +35,59 @@ type Router struct {
 	Consumer Consumer
 	Logger   *slog.Logger
 	Meter    Meter // nil measures nothing
+	// Drain is how long the works may take to end when they should. Zero: DrainDefault.
+	Drain time.Duration
 }
 
-// Run runs the works in one Watermill router until ctx ends.
+// drainSlack is what the router may take beyond the time that it gives its works.
+const drainSlack = time.Second
+
+// Run runs the works in one Watermill router until ctx ends. Then it drains: what is at work comes to its end and is
+// committed, and the groups are left. What takes longer than it may is left behind, which is an error: it is done
+// again by whoever goes on.
 func (r Router) Run(ctx context.Context, works ...Work) error {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: CloseTimeout}, watermill.NopLogger{})
+	drain := cmp.Or(r.Drain, DrainDefault)
+	router, err := r.router(drain, works)
 	if err != nil {
 		return fmt.Errorf("make router: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(ctx) }()
+	var late <-chan time.Time
+	stop := ctx.Done()
+	for {
+		select {
+		case <-stop:
+			timer := time.NewTimer(drain + drainSlack)
+			defer timer.Stop()
+			stop, late = nil, timer.C
+		case <-late:
+			return fmt.Errorf("the stages did not stop within %v: what they were at comes again", drain)
+		case err := <-ended:
+			if err != nil {
+				return fmt.Errorf("route: %w", err)
+			}
+			return nil
+		}
+	}
+}
+
+func (r Router) router(drain time.Duration, works []Work) (*message.Router, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drain}, watermill.NopLogger{})
+	if err != nil {
+		return nil, err
 	}
 	router.AddMiddleware(middleware.Recoverer)
 	for _, w := range works {
 		h := &handler{work: w, logger: r.Logger, meter: MeterOr(r.Meter), outages: map[int]time.Time{}}
-		w.Config.Revoked = h.revoked
+		w.Config.Revoked, w.Config.Drain = h.revoked, drain
 		subscriber := r.Consumer.Subscriber(w.Config)
 		if w.Single {
 			subscriber = r.Consumer.MessageSubscriber(w.Config)
 		}
 		router.AddConsumerHandler(w.Name+" "+w.Topic, w.Topic, subscriber, h.handle)
 	}
-	if err := router.Run(ctx); err != nil {
-		return fmt.Errorf("route: %w", err)
-	}
-	return nil
+	return router, nil
 }
 
 // handler takes a work's envelopes apart, and tells of an outage once, when it begins and when it ends.

@@ -94,6 +94,20 @@ func (m *committer) finish(ctx context.Context) {
 	}
 }
 
+// drain commits what waits, over faults and rebalances, until ctx ends, and returns of how many partitions it could
+// not.
+func (m *committer) drain(ctx context.Context) (left int) {
+	for attempt := 0; ; attempt++ {
+		m.flush(ctx)
+		m.mu.Lock()
+		left = len(m.waiting)
+		m.mu.Unlock()
+		if left == 0 || !sleep(ctx, backoff(attempt, retryFirst, leavePause)) {
+			return left
+		}
+	}
+}
+
 // flush commits what waits. What fails waits on; flush says whether to try again soon may help.
 func (m *committer) flush(ctx context.Context) (again bool) {
 	select {
@@ -196,7 +210,7 @@ func (m *committer) send(
 
 // leave tells the coordinator that the member is gone, and says whether it heard.
 func (m *committer) leave(ctx context.Context, member string) bool {
-	ctx, cancel := context.WithTimeout(ctx, finalCommit)
+	ctx, cancel := context.WithTimeout(ctx, leaveAnswer)
 	defer cancel()
 	_, err := m.c.cluster.askCoordinator(ctx, m.group, &leavegroup.Request{
 		GroupID: m.group.key, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},

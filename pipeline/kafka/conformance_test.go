@@ -11,8 +11,11 @@ import (
 	"github.com/aval-systems/aval/pipeline/kafka"
 )
 
-// stopSoon is for tests of the suite that never answer a message.
-const stopSoon = time.Second
+// They are for tests of the suite that never answer a message.
+const (
+	stopSoon  = time.Second
+	drainSoon = 5 * time.Second
+)
 
 // Watermill's own suite over the one-message mode. Every message has the same key, and so order.
 func TestConformance(t *testing.T) {
@@ -22,7 +25,7 @@ func TestConformance(t *testing.T) {
 	})
 	grouped := func(_ *testing.T, group string) (message.Publisher, message.Subscriber) {
 		oneKey := func(string, *message.Message) []byte { return nil }
-		return c.NewPublisher(oneKey), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
+		return c.NewPublisher(oneKey), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group, Drain: drainSoon})
 	}
 	tests.TestPubSub(t, tests.Features{ConsumerGroups: true, Persistent: true, GuaranteedOrder: true},
 		func(t *testing.T) (message.Publisher, message.Subscriber) {
@@ -38,7 +41,7 @@ func TestConformanceSpread(t *testing.T) {
 		Brokers: []string{server(t)}, Namespace: "conformance-spread", StopTimeout: stopSoon,
 	})
 	grouped := func(_ *testing.T, group string) (message.Publisher, message.Subscriber) {
-		return c.NewPublisher(nil), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group})
+		return c.NewPublisher(nil), c.MessageSubscriber(pipeline.SubscriberConfig{Group: group, Drain: drainSoon})
 	}
 	tests.TestPubSub(t, tests.Features{ConsumerGroups: true, Persistent: true},
 		func(t *testing.T) (message.Publisher, message.Subscriber) {

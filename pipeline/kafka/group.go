@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,11 +19,6 @@ const (
 	rebalanceTimeout  = 10 * time.Second
 	joinBackoff       = 250 * time.Millisecond
 	groupTimeout      = 7 * time.Second // with the above, more than a broker waits for a member that is gone
-	// leaveTimeout is when the connections are cut. It is long: a member that is cut off in the middle of its
-	// first join stays in the group, under a name that only the broker knows, and holds up all the others.
-	leaveTimeout = groupTimeout + rebalanceTimeout
-	leavePause   = 100 * time.Millisecond
-	finalCommit  = 2 * time.Second
 )
 
 // subscription is a member of a group for one topic. Its shards outlive the group's generations: a partition
@@ -35,8 +29,10 @@ type subscription struct {
 	config  pipeline.SubscriberConfig
 	topic   string
 	single  bool
-	ctx     context.Context //nolint:containedctx // it is the subscription's life
+	ctx     context.Context //nolint:containedctx // it is the subscription's life: when it ends, it drains
 	cancel  context.CancelFunc
+	work    context.Context //nolint:containedctx // it is the life of what was handed out
+	abort   context.CancelFunc
 	out     chan *message.Message
 	done    chan struct{}
 	fetcher *fetcher
@@ -73,6 +69,7 @@ func (c *Client) subscribe(
 		return nil, ErrClosed
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.work, s.abort = context.WithCancel(context.WithoutCancel(ctx))
 	c.open[s] = struct{}{}
 	c.tasks.Go(s.run)
 	return s, nil
@@ -87,6 +84,7 @@ func (s *subscription) run() {
 		s.c.mu.Unlock()
 	}()
 	defer close(s.out)
+	defer s.abort()
 	defer s.cancel()
 	group, err := s.join()
 	if err != nil {
@@ -99,16 +97,11 @@ func (s *subscription) run() {
 	var following sync.WaitGroup
 	following.Go(func() { s.follow(follow, group) })
 	<-s.ctx.Done()
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	s.running.Wait() // meanwhile the member takes part in its group, or it would hold up the others
-	ctx, cancel := context.WithTimeout(follow, finalCommit)
-	defer cancel()
-	s.commits.finish(ctx)
+	deadline := time.Now().Add(s.config.Drain)
+	s.drain(follow, deadline)
 	stop()
 	following.Wait()
-	s.leave(group)
+	s.leave(group, deadline)
 }
 
 // join waits for the topic and begins to join the group.
@@ -279,6 +272,7 @@ func (s *subscription) stop(partition int) {
 	s.stopping[partition] = h
 	h.lost.Store(true)
 	h.cancel()
+	h.abort()
 }
 
 // stopped forgets a shard that has stopped.
@@ -298,97 +292,4 @@ func (s *subscription) held() (generation int32, partitions []int) {
 		partitions = append(partitions, p)
 	}
 	return s.generation, partitions
-}
-
-// listen learns the member's name from what kafka-go logs, which is the only place where it says it before a
-// generation begins, and that it gave the name up. It must be known: see leave.
-func (s *subscription) listen(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case strings.HasPrefix(format, "joined group %s as member %s") && len(args) > 1:
-		if name, ok := args[1].(string); ok {
-			s.name, s.lastName = name, name
-		}
-	case strings.HasPrefix(format, "Leaving group"), strings.HasPrefix(format, "Failed to join group"):
-		s.name = ""
-	}
-}
-
-// leave leaves the group for good. A member that joins again says so beside the join, which would else go on
-// until all the others have joined too; then its connections can be cut. One that joins for the first time must
-// wait for its name. In the end it is said once more: kafka-go just goes when it is closed between join and sync,
-// and the others would wait for the session to end.
-func (s *subscription) leave(group *kafkago.ConsumerGroup) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), leaveTimeout)
-	defer cancel()
-	closed := make(chan struct{})
-	var told sync.WaitGroup
-	told.Go(func() {
-		for {
-			s.mu.Lock()
-			name, joining := s.name, !s.active
-			s.mu.Unlock()
-			if joining && name != "" && s.commits.leave(ctx, name) {
-				s.cut()
-				return
-			}
-			select {
-			case <-closed:
-				return
-			case <-time.After(leavePause):
-			}
-		}
-	})
-	late := time.AfterFunc(leaveTimeout, s.cut)
-	defer late.Stop()
-	if err := group.Close(); err != nil {
-		s.log.WarnContext(s.ctx, "the group could not be left", "error", err)
-	}
-	close(closed)
-	told.Wait()
-	s.mu.Lock()
-	name := s.lastName
-	s.mu.Unlock()
-	if name != "" {
-		s.commits.leave(ctx, name)
-	}
-}
-
-// cut ends the group's connections, and lets it make no more.
-func (s *subscription) cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.conns = nil
-}
-
-// dial opens a connection of the group's, which leave can cut.
-func (s *subscription) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	connection, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns == nil {
-		return nil, errors.Join(net.ErrClosed, connection.Close())
-	}
-	s.conns[connection] = struct{}{}
-	return &groupConn{Conn: connection, s: s}, nil
-}
-
-// groupConn is forgotten when it closes.
-type groupConn struct {
-	net.Conn
-	s *subscription
-}
-
-func (c *groupConn) Close() error {
-	c.s.mu.Lock()
-	delete(c.s.conns, c.Conn)
-	c.s.mu.Unlock()
-	return c.Conn.Close()
 }

@@ -27,8 +27,10 @@ type shard struct {
 	s         *subscription
 	log       *slog.Logger
 	partition int
-	ctx       context.Context //nolint:containedctx // it is the shard's life
+	ctx       context.Context //nolint:containedctx // it is the shard's life: when it ends, nothing more is handed out
 	cancel    context.CancelFunc
+	work      context.Context //nolint:containedctx // it is the life of what was handed out
+	abort     context.CancelFunc
 	before    <-chan struct{} // whoever worked on it before has stopped
 	done      chan struct{}
 	lost      atomic.Bool // the partition is not this process's any more
@@ -56,12 +58,14 @@ func newShard(s *subscription, partition int, mark pipeline.Mark) *shard {
 		done: make(chan struct{}), signal: make(chan struct{}, 1), anew: make(chan struct{}, 1),
 	}
 	h.ctx, h.cancel = context.WithCancel(s.ctx)
+	h.work, h.abort = context.WithCancel(s.work)
 	return h
 }
 
 func (h *shard) run() {
 	defer h.s.stopped(h)
 	defer close(h.done)
+	defer h.abort()
 	defer h.cancel()
 	if h.before != nil {
 		<-h.before // it stops within the StopTimeout
@@ -232,6 +236,7 @@ func (h *shard) hand(batch pipeline.Batch, refusals *int, moved *bool) outcome {
 func (h *shard) offer(batch pipeline.Batch, refusals *int, moved *bool) outcome {
 	for {
 		offered := batch // what a handler says of it is for one time
+		offered.Stopping = h.ctx.Done()
 		o := h.once(&offered)
 		switch o {
 		case acknowledged:
@@ -256,9 +261,13 @@ func (h *shard) offer(batch pipeline.Batch, refusals *int, moved *bool) outcome 
 	}
 }
 
-// once sends a batch and waits for its answer.
+// once sends a batch and waits for its answer. What was sent may come to its end when the subscription ends: it has
+// a share of the time that it may take.
 func (h *shard) once(batch *pipeline.Batch) outcome {
-	ctx, cancel := context.WithCancel(pipeline.WithBatch(h.ctx, batch))
+	if h.ctx.Err() != nil {
+		return ended
+	}
+	ctx, cancel := context.WithCancel(pipeline.WithBatch(h.work, batch))
 	defer cancel()
 	m := h.envelope(batch)
 	m.SetContext(ctx)
@@ -272,9 +281,9 @@ func (h *shard) once(batch *pipeline.Batch) outcome {
 		return h.accept(batch)
 	case <-m.Nacked():
 		return h.refuse(batch)
-	case <-h.ctx.Done(): // so has the message's context
+	case <-h.work.Done(): // so has the message's context
 	}
-	timer := time.NewTimer(h.s.c.config.StopTimeout)
+	timer := time.NewTimer(h.s.stopTimeout())
 	defer timer.Stop()
 	select {
 	case <-m.Acked():

@@ -36,10 +36,12 @@ func (c *Client) MessageSubscriber(config pipeline.SubscriberConfig) message.Sub
 
 func withDefaults(config pipeline.SubscriberConfig) pipeline.SubscriberConfig {
 	config.BatchBytes = cmp.Or(max(config.BatchBytes, 0), BatchBytesDefault)
+	config.Drain = cmp.Or(max(config.Drain, 0), pipeline.DrainDefault)
 	return config
 }
 
-// Subscribe joins the group for the topic. The channel closes when ctx or the subscriber ends.
+// Subscribe joins the group for the topic. When ctx or the subscriber ends it drains: no further batch is handed out,
+// what is out may come to its end and is committed, the group is left, and the channel closes.
 func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if s.config.Group == "" {
 		return nil, errors.New("subscribe: no group is given")
@@ -69,7 +71,7 @@ func (s *subscriber) SubscribeInitialize(topic string) error {
 // initialPartitions is what a topic gets that SubscribeInitialize makes.
 const initialPartitions = 8
 
-// Close leaves the group, and returns when all channels are closed.
+// Close drains, leaves the group, and returns when all channels are closed.
 func (s *subscriber) Close() error {
 	s.mu.Lock()
 	s.closed = true
