@@ -69,7 +69,8 @@ Exit codes: 0 every order is decided, 3 so are all but invalid rows, 2 wrong usa
 			return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	f.register(c)
+	f.defaults = map[string]string{"kafka": "", "redis": ""} // embedded
+	f.register(c, groupNew, groupSign)
 	c.Flags().StringVar(&f.orders, "orders", "", "CSV file of orders (default: a sample)")
 	c.Flags().StringVar(&f.funds, "funds", sample.Funds, "what each buyer's account is opened with, in its currency")
 	c.Flags().StringVar(&f.report, "report", "", "write what became of each order into this CSV file")
@@ -85,17 +86,21 @@ Exit codes: 0 every order is decided, 3 so are all but invalid rows, 2 wrong usa
 // check refuses flags that contradict each other.
 func (f *demoFlags) check() error {
 	switch {
-	case (f.kafka == "") != (f.redis == ""):
+	case f.embeds("kafka") != f.embeds("redis"):
 		return usage("--kafka and --redis go together")
-	case f.kafka != "" && f.dataDir != "":
-		return usage("--data-dir is of the embedded servers; real ones keep their own")
-	case f.attach && f.kafka == "":
+	case !f.embeds("kafka") && f.dataDir != "":
+		return usage("--data-dir is of the embedded servers, and %s names real ones, which keep their own",
+			f.names("kafka"))
+	case f.attach && f.embeds("kafka"):
 		return usage("--attach needs --kafka and --redis, where the stages run")
 	case f.output != "table" && f.output != "json":
 		return usage("--output %q, must be table or json", f.output)
 	}
 	return f.serverFlags.check()
 }
+
+// embeds says whether nobody names servers of this name.
+func (f *demoFlags) embeds(server string) bool { return !f.is(server) }
 
 func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	progress, err := demo.NewProgress(f.progress, stderr, isTerminal(stderr))
@@ -109,7 +114,7 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	defer remove()
 	c := demo.Config{
 		Orders: orders, Funds: f.funds, Report: f.report, Certificates: f.certificates,
-		Kafka: cmp.Or(f.kafka, "embedded"), Redis: cmp.Or(f.redis, "embedded"),
+		Kafka: cmp.Or(f.texts["kafka"], "embedded"), Redis: cmp.Or(f.texts["redis"], "embedded"),
 		Now: time.Now, Progress: progress,
 	}
 	if err := demo.Check(c); err != nil {
@@ -119,9 +124,9 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	logger := newLogger(stderr)
+	logger := f.logger(stderr)
 	p := f.place()
-	if f.kafka == "" {
+	if f.embeds("kafka") {
 		servers, err := embedded.Start(ctx, embedded.Config{Dir: f.dataDir, Logger: logger})
 		if err != nil {
 			return &codeError{code: demo.ExitUsage, err: err}
@@ -138,7 +143,7 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if publish, err := f.publishes(ctx, s); err != nil {
 		return failed(err)
 	} else if publish {
-		c.Keys = publicKeys(f.namespace, keys)
+		c.Keys = publicKeys(f.values.Namespace, keys)
 	}
 	summary, err := f.play(ctx, s, keys, c)
 	return f.finish(summary, err, stdout)

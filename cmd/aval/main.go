@@ -15,29 +15,28 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/aval-systems/aval/producers/demo"
+	"github.com/spf13/pflag"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // run is main without globals: it runs the command and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
-	root := rootCommand()
+	root := rootCommand(environ)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return 0
+		return exitDone
 	}
-	coded := &codeError{code: demo.ExitUsage, err: err} // what a command does not code is cobra's: flags and arguments
+	coded := &codeError{code: exitUsage, err: err} // what a command does not code is cobra's: flags and arguments
 	errors.As(err, &coded)
 	if coded.err != nil {
 		_, _ = fmt.Fprintln(stderr, "aval:", coded.err)
@@ -45,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return coded.code
 }
 
-func rootCommand() *cobra.Command {
+func rootCommand(environ []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "aval",
 		Short: "Issue electronic certificates, secured by frozen money",
@@ -53,39 +52,30 @@ func rootCommand() *cobra.Command {
 buyer's account. A seller invites; the receiving bank vouches and routes; the issuing bank prepares a pre-issue;
 the buyer agrees with an account; the issuing bank freezes the amount and issues.
 
-Exit codes: 0 all went well, 1 it could not finish, 2 wrong usage, 3 some of the input was invalid.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+` + exitHelp,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return loadSettings(c, environ) },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 	}
+	root.SetFlagErrorFunc(flagFault)
 	root.AddCommand(demoCommand(), runCommand())
 	return root
 }
 
-// codeError is an error with the exit code that it means. Without an error inside, everything was said before.
-type codeError struct {
-	code int
-	err  error
-}
-
-func (e *codeError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit code %d", e.code)
+// flagFault names the flag that is likely meant by one that the command does not have.
+func flagFault(c *cobra.Command, err error) error {
+	absent, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || absent.GetSpecifiedShortnames() != "" {
+		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	}
-	return e.err.Error()
-}
-
-func (e *codeError) Unwrap() error { return e.err }
-
-func usage(format string, args ...any) error {
-	return &codeError{code: demo.ExitUsage, err: fmt.Errorf(format, args...)}
-}
-
-func failed(err error) error {
-	if err == nil {
-		return nil
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	name := "--" + absent.GetSpecifiedName()
+	for _, s := range settingsTable() {
+		if s.secret() && s.name == absent.GetSpecifiedName() {
+			return fmt.Errorf("%s is no flag, since others could see it: set %s, or --%s-file",
+				name, s.variable(), s.name)
+		}
 	}
-	if coded := (*codeError)(nil); errors.As(err, &coded) {
-		return err
-	}
-	return &codeError{code: demo.ExitUnfinished, err: err}
+	return fmt.Errorf("%s has no flag %s%s", c.CommandPath(), name, didYouMean(name, names))
 }

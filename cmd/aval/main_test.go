@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -79,7 +80,7 @@ func start(t *testing.T, args ...string) *process {
 		cmd: exec.CommandContext(t.Context(), os.Getenv(binaryVariable), args...),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	p.cmd.Env = append(environment(), "GOMAXPROCS=2")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +96,13 @@ func start(t *testing.T, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// environment is the tests' own without the settings of whoever runs them.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool {
+		return strings.HasPrefix(pair, "AVAL_") && !strings.HasPrefix(pair, "AVAL_TEST_")
+	})
 }
 
 // wait waits until the program has ended by itself, and returns its exit code, -1 after a signal.

@@ -230,16 +230,17 @@ func isJournal(topic string) bool {
 
 // checkStages refuses names that are none.
 func checkStages(names []string) error {
-	if len(names) == 0 {
-		return usage("--stages names none; there are %s", strings.Join(stageNames(), ", "))
-	}
+	var errs []error
 	for i, name := range names {
-		if slices.Contains(names[:i], name) {
-			return usage("--stages names %s twice", name)
+		switch {
+		case slices.Contains(names[:i], name):
+			errs = append(errs, fmt.Errorf("%s is named twice", name))
+		case !slices.Contains(stageNames(), name):
+			errs = append(errs, fmt.Errorf("%s is no stage%s", name, didYouMean(name, stageNames())))
 		}
-		if !slices.Contains(stageNames(), name) {
-			return usage("--stages: %q is no stage; there are %s", name, strings.Join(stageNames(), ", "))
-		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: there are %s", errors.Join(errs...), strings.Join(stageNames(), ", "))
 	}
 	return nil
 }

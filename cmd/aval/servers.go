@@ -1,0 +1,61 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aval-systems/aval/consumers/certificate"
+)
+
+// serverFlags are the settings of a command that speaks to servers: where they are, and how to be let in.
+type serverFlags struct {
+	settings
+}
+
+// register gives the command what all have that speak to servers, and the settings of more groups.
+func (f *serverFlags) register(c *cobra.Command, more ...group) {
+	f.settings.register(c, append([]group{groupServers, groupSecurity, groupLog}, more...)...)
+}
+
+// place is where the system is.
+func (f *serverFlags) place() place {
+	v := f.values
+	return place{kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions}
+}
+
+// check says what is wrong with the settings: nothing, since a command does not begin before all are right.
+func (f *serverFlags) check() error { return nil }
+
+// signer loads the keys, or derives those of the demonstration.
+func (f *serverFlags) signer() (*certificate.Keys, error) {
+	path := f.values.Keys
+	if path == "" {
+		return demonstrationKeys(f.values.Namespace)
+	}
+	file, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, usage("%s: %w", f.names("keys"), err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	keys, err := certificate.LoadKeys(file)
+	if err != nil {
+		return nil, usage("%s %s: %w", f.names("keys"), path, err)
+	}
+	return keys, nil
+}
+
+// logger logs in the form and from the level on that were set.
+func (f *serverFlags) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.values.LogLevel)); err == nil { // it was checked
+		options.Level = level
+	}
+	if f.values.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
