@@ -20,7 +20,8 @@ type Follower struct {
 	Partitions int
 	IsJournal  IsJournal
 	Logger     *slog.Logger
-	Meter      Meter // nil measures nothing
+	Meter      Meter  // nil measures nothing
+	Tracer     Tracer // nil records no traces
 }
 
 // Stage is the work of a stage: fetch a batch, decode, follow, publish, commit.
@@ -57,6 +58,7 @@ func (f *Follower) Sink(s Sink) []Work {
 			Name: s.Name(), Topic: topic,
 			Config: SubscriberConfig{Group: GroupOf(s.Name(), topic), Resume: resume, Revoked: r.revoked},
 			Handle: func(ctx context.Context, b *Batch) error {
+				started := time.Now()
 				next, ins, letters := r.read(s.Name(), b)
 				if err := f.Publisher.Publish(ctx, letters); err != nil {
 					return err
@@ -71,6 +73,7 @@ func (f *Follower) Sink(s Sink) []Work {
 					return err
 				}
 				f.tell(ctx, s.Name(), b, letters)
+				f.trace(s.Name(), b, started, ins, nil)
 				r.done(b, next)
 				return nil
 			},
@@ -84,6 +87,7 @@ func (f *Follower) Sink(s Sink) []Work {
 func GroupOf(name, topic string) string { return name + "." + topic }
 
 func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) error {
+	started := time.Now()
 	next, ins, records := r.read(s.Name, b)
 	for _, in := range ins {
 		follows, err := Follows(s, in)
@@ -101,6 +105,7 @@ func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) err
 		}
 	}
 	f.tell(ctx, s.Name, b, records)
+	f.trace(s.Name, b, started, ins, records)
 	r.done(b, next)
 	return nil
 }

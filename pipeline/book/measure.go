@@ -50,6 +50,20 @@ func (r *Runner) measure(decisions []*schemas.Decision) {
 	}
 }
 
+// trace tells of a step's commands and of the items that answer them.
+func (r *Runner) trace(o *owner, began time.Time, plans []plan, entry []pipeline.Record) {
+	sources := func(yield func(string, schemas.Trace) bool) {
+		for i := range plans {
+			if !yield(plans[i].in.ID, plans[i].in.Trace) {
+				return
+			}
+		}
+	}
+	pipeline.Trace(r.Tracer, pipeline.Traced{
+		Stage: r.Book.Name(), Topic: r.Book.Commands(), Partition: o.shard, Records: len(plans), Began: began,
+	}, sources, entry)
+}
+
 func outcomeWord(o schemas.Outcome) string {
 	return strings.ToLower(strings.TrimPrefix(o.String(), "OUTCOME_"))
 }

@@ -38,7 +38,8 @@ type Runner struct {
 	Partitions int
 	Owner      string // which process, for people
 	Logger     *slog.Logger
-	Meter      pipeline.Meter // nil measures nothing
+	Meter      pipeline.Meter  // nil measures nothing
+	Tracer     pipeline.Tracer // nil records no traces
 	Now        func() time.Time
 
 	mu     sync.Mutex
@@ -155,6 +156,7 @@ func fit(records []pipeline.Record) int {
 
 // step is the one order of effects: plan, decide, publish. The caller commits.
 func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) error {
+	started := time.Now()
 	plans, commands := r.plan(records)
 	to := records[len(records)-1].Offset + 1
 	began := time.Now()
@@ -180,6 +182,7 @@ func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) 
 		return fmt.Errorf("publish entry of %s/%d: %w", r.Book.Name(), o.shard, err)
 	}
 	o.at, o.digest, o.end = answer.To, answer.Digest, base+int64(len(entry))
+	r.trace(o, started, plans, entry)
 	return nil
 }
 
