@@ -1,11 +1,13 @@
 # Every tool and its version stands here, and nowhere else.
 BUF           := v1.75.0
 PROTOC_GEN_GO := v1.36.12
+PROTOC_GEN_VT := v0.6.0
 GOLANGCI_LINT := v2.15.0
 
 TOOLS   := $(CURDIR)/.tools
 buf     := $(TOOLS)/buf-$(BUF)/buf
 gen_go  := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
+gen_vt  := $(TOOLS)/protoc-gen-go-vtproto-$(PROTOC_GEN_VT)/protoc-gen-go-vtproto
 linter  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 servers := deploy/local/servers
 # Two packages at a time: each may have servers of its own to feed.
@@ -68,17 +70,17 @@ lint: $(linter) ## Style, bugs, and who may import whom.
 	$(linter) run ./...
 
 .PHONY: generate
-generate: $(buf) $(gen_go) ## Generate Go from the messages in schemas/.
-	cd schemas && PATH="$(dir $(gen_go)):$$PATH" $(buf) generate
+generate: $(buf) $(gen_go) $(gen_vt) ## Generate Go from the messages in schemas/.
+	cd schemas && PATH="$(dir $(gen_go)):$(dir $(gen_vt)):$$PATH" $(buf) generate
 
 .PHONY: generate-check
-generate-check: $(buf) $(gen_go) ## Messages: style, no break with the commit before, generated code is current.
+generate-check: $(buf) $(gen_go) $(gen_vt) ## Messages: style, no break with the commit before, generated code is current.
 	cd schemas && $(buf) lint
 	@if git rev-parse --quiet --verify HEAD~1:schemas/buf.yaml >/dev/null; then \
 		cd schemas && set -x && $(buf) breaking --against '../.git#ref=HEAD~1,subdir=schemas'; \
 	fi
 	@rm -rf .cache/generated && mkdir -p .cache/generated
-	cd schemas && PATH="$(dir $(gen_go)):$$PATH" $(buf) generate -o ../.cache/generated
+	cd schemas && PATH="$(dir $(gen_go)):$(dir $(gen_vt)):$$PATH" $(buf) generate -o ../.cache/generated
 	@for file in $$(cd .cache/generated && find . -name '*.pb.go') $$(cd schemas && find . -name '*.pb.go'); do \
 		diff -u "schemas/$$file" ".cache/generated/$$file" || { echo "schemas/ is not current: make generate"; exit 1; }; \
 	done
@@ -103,6 +105,9 @@ $(buf):
 
 $(gen_go):
 	GOBIN=$(@D) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+
+$(gen_vt):
+	GOBIN=$(@D) go install github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto@$(PROTOC_GEN_VT)
 
 $(linter):
 	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)

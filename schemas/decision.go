@@ -12,6 +12,7 @@ func (c check) answered(decision *Decision, id string, command interface{ faults
 	} else {
 		decision.faults(c.in("decision"))
 	}
+	c.utf8("id", id)
 	if decision.GetOutcome() == Outcome_OUTCOME_UNREADABLE {
 		if unreadable == nil {
 			c.fault("unreadable", "is missing, must be set: the outcome is UNREADABLE")
@@ -64,5 +65,6 @@ func (x *Change) faults(c check) {
 		if strings.ContainsAny(f.text, "\t\n") {
 			c.fault(f.name, "has tabs or line ends, which part answers, must have none")
 		}
+		c.utf8(f.name, f.text)
 	}
 }

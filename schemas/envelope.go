@@ -89,7 +89,7 @@ func Encode(m Message) ([]Header, []byte, error) {
 		return nil, nil, err
 	}
 	kind := typeOf(m.Body)
-	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Body)
+	value, err := Marshal(m.Body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("marshal %s: %w", kind, err)
 	}
@@ -152,7 +152,7 @@ func Decode(headers []Header, value []byte) (Message, error) {
 		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed",
 			kind, len(value), limit)
 	}
-	if err := proto.Unmarshal(value, m.Body); err != nil {
+	if err := Unmarshal(value, m.Body); err != nil {
 		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), kind, plainSpaces(err))
 	}
 	if err := Validate(m.Body); err != nil {

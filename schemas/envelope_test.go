@@ -90,7 +90,7 @@ func TestDecodeTellsWhatIsWrong(t *testing.T) {
 		},
 		"text that is not UTF-8": {
 			value: func(v []byte) []byte { return append(v, 0x22, 1, 0xff) },
-			want:  []string{"is no", "UTF-8"},
+			want:  []string{"seller", "UTF-8"},
 		},
 		"a body that is too large": {
 			value: func([]byte) []byte { return make([]byte, schemas.InvitationMax+1) },

@@ -26,6 +26,11 @@ func InvitationID(receivingBank, seller, reference string) string {
 	return DeriveID("invitation", receivingBank, seller, reference)
 }
 
+// SubmissionID identifies the message that brings an invitation in: the same content again is the same message.
+func SubmissionID(invitation string, content []byte) string {
+	return DeriveID("submission", invitation, hex.EncodeToString(content))
+}
+
 // VouchID identifies the movement that asks for the receiving account to be vouched for.
 func VouchID(invitation string) string { return DeriveID("vouch", invitation) }
 

@@ -36,10 +36,15 @@ func InvitationFaults(x *Invitation) []FaultError {
 // faults are those of an invitation that cannot even be refused.
 func (x *Invitation) faults(c check) {
 	c.id("id", x.GetId())
+	c.utf8("receiving_bank", x.GetReceivingBank())
+	c.utf8("receiving_account", x.GetReceivingAccount())
 	c.text("seller", x.GetSeller())
 	c.text("reference", x.GetReference())
 	c.text("buyer", x.GetBuyer())
 	c.money("amount", x.GetAmount(), 1)
+	c.utf8("issuing.bank", x.GetIssuing().GetBank())
+	c.utf8("issuing.account", x.GetIssuing().GetAccount())
+	c.utf8("issuing.contact", x.GetIssuing().GetContact())
 	c.known("funding", x.GetFunding())
 	c.known("route", x.GetRoute())
 	c.known("account_source", x.GetAccountSource())

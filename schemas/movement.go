@@ -20,6 +20,7 @@ func (x *Movement) faults(c check) {
 	if n := len(x.GetReference().GetTypeUrl()); n > typeURLMax {
 		c.fault("reference.type_url", "has %d bytes, must have at most %d", n, typeURLMax)
 	}
+	c.utf8("reference.type_url", x.GetReference().GetTypeUrl())
 	if tick := x.GetTick(); tick != nil {
 		if x.GetAccount() != "" {
 			c.fault("account", "%s, must be empty: a tick is the shard's", sized(x.GetAccount()))

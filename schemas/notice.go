@@ -12,6 +12,8 @@ func (x *Notice) faults(c check) {
 	if x.GetReference() != "" {
 		c.text("reference", x.GetReference())
 	}
+	c.utf8("certificate_id", x.GetCertificateId())
+	c.utf8("jws", x.GetJws())
 	if x.GetTerms() != nil || x.GetSubject() == Subject_SUBJECT_PRE_ISSUE {
 		c.terms("terms", x.GetTerms())
 	}

@@ -13,6 +13,7 @@ const WebhookURLMax = 2048
 func (x *Party) faults(c check, u unique) {
 	c.text("id", x.GetId())
 	c.once("id", x.GetId(), u.parties)
+	c.utf8("webhook_key_id", x.GetWebhookKeyId())
 	if x.GetWebhookUrl() == "" {
 		return
 	}

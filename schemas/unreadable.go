@@ -4,4 +4,12 @@ package schemas
 // record is too wrong to be kept.
 const UnreadableMax = 64 << 10
 
-func (x *Unreadable) faults(c check) { c.between("reason", x.GetReason(), 1, UnreadableMax) }
+func (x *Unreadable) faults(c check) {
+	c.between("reason", x.GetReason(), 1, UnreadableMax)
+	for i, h := range x.GetHeaders() {
+		if c.full() {
+			return
+		}
+		c.item("headers", i).utf8("key", h.GetKey())
+	}
+}

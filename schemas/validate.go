@@ -162,6 +162,14 @@ func (c check) between(field, text string, low, high int) {
 	}
 }
 
+// utf8 checks a text of which nothing else is asked here. Every text is checked by something: what generated code
+// reads, it takes as it is.
+func (c check) utf8(field, text string) {
+	if !utf8.ValidString(text) {
+		c.fault(field, "has %d bytes that are not UTF-8; encode it as UTF-8", len(text))
+	}
+}
+
 func (c check) source(field, source string) {
 	c.between(field, source, 1, SourceMax)
 	if strings.ContainsFunc(source, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
