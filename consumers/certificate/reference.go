@@ -24,12 +24,15 @@ func bodyOf[T proto.Message](in pipeline.In) T {
 
 // pack makes a movement's reference: of equal messages equal bytes.
 func pack(m proto.Message) *anypb.Any {
-	reference := &anypb.Any{}
-	if err := anypb.MarshalFrom(reference, m, proto.MarshalOptions{Deterministic: true}); err != nil {
+	value, err := schemas.Marshal(m)
+	if err != nil {
 		panic(fmt.Sprintf("a message that was read cannot be written: %v", err))
 	}
-	return reference
+	return &anypb.Any{TypeUrl: typeURLs + string(m.ProtoReflect().Descriptor().FullName()), Value: value}
 }
+
+// typeURLs begins what says of which type a reference is, as Protobuf's own libraries write it.
+const typeURLs = "type.googleapis.com/"
 
 // refersTo says whether the entry's movement carries such a reference, and so whose business it is.
 func refersTo(entry *schemas.Entry, m proto.Message) bool {
@@ -47,7 +50,7 @@ func answers(verb protowire.Number, quoted proto.Message) func(pipeline.Record) 
 
 // unpack reads the reference. The accounts book did not look inside: it may be anything.
 func unpack(entry *schemas.Entry, m proto.Message) error {
-	if err := entry.GetMovement().GetReference().UnmarshalTo(m); err != nil {
+	if err := schemas.Unmarshal(entry.GetMovement().GetReference().GetValue(), m); err != nil {
 		return fmt.Errorf("read reference: %w", err)
 	}
 	if err := schemas.Validate(m); err != nil {
