@@ -32,8 +32,7 @@ func (r *Runner) measure(decisions []*schemas.Decision) {
 		if o := int(d.GetOutcome()); o >= 0 && o < outcomesMax {
 			outcomes[o]++
 		}
-		refused := d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED || d.GetOutcome() == schemas.Outcome_OUTCOME_CONFLICT
-		if reason := int(d.GetReason()); refused && reason > 0 && reason < reasonsMax {
+		if reason := int(reasonOf(d)); reason > 0 && reason < reasonsMax {
 			reasons[reason]++
 		}
 	}
@@ -48,6 +47,19 @@ func (r *Runner) measure(decisions []*schemas.Decision) {
 			meter.Counted(pipeline.EventRefused, name, schemas.Reason(reason).Word(), n)
 		}
 	}
+}
+
+// reasonOf is why a command was refused, now: not of a repeat, which was counted when it was new.
+func reasonOf(d *schemas.Decision) schemas.Reason {
+	switch {
+	case d.GetOutcome() == schemas.Outcome_OUTCOME_REFUSED:
+		return d.GetReason()
+	case d.GetOutcome() == schemas.Outcome_OUTCOME_CONFLICT && d.GetReason() == schemas.Reason_REASON_UNSPECIFIED:
+		return schemas.Reason_REASON_CONFLICT
+	case d.GetOutcome() == schemas.Outcome_OUTCOME_CONFLICT:
+		return d.GetReason()
+	}
+	return schemas.Reason_REASON_UNSPECIFIED
 }
 
 // trace tells of a step's commands and of the items that answer them.
