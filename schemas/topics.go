@@ -120,7 +120,7 @@ func Topics() []Topic {
 			Name: TopicEntries, Body: "Entry", Key: "the movement's, for who looks", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
 			Owner:   "ledger",
-			Readers: []string{"ledger", "routing", "certificate", "advice", "register", "deadletter"},
+			Readers: []string{"ledger", "routing", "certificate", "advice", "deadletter"},
 		},
 		{
 			Name: TopicIssuanceRequests, Body: "IssuanceRequest", Key: "invitation; a tick has none",

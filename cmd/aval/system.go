@@ -186,7 +186,7 @@ func stageNames() []string {
 func (s *system) works(names []string, signer certificate.Signer) []pipeline.Work {
 	versions := &directories{log: s.kafka}
 	follower := &pipeline.Follower{Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal, Logger: s.logger}
-	config := register.Config{Namespace: s.namespace, Partitions: s.partitions}
+	config := register.Config{Namespace: s.namespace, Partitions: s.partitions, Now: time.Now}
 	table := map[string]func() []pipeline.Work{
 		"invitation":  func() []pipeline.Work { return follower.Stage(certificate.Invitation()) },
 		"ledger":      func() []pipeline.Work { return s.book("ledger", ledger.Book{}) },

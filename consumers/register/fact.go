@@ -1,13 +1,9 @@
 package register
 
 import (
-	"bytes"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,141 +11,100 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Fact is something that happened to an invitation, and where it stands in the log.
+// Fact is something that happened to an invitation, as the log tells it.
 type Fact struct {
-	Topic     string
-	Partition int
-	Offset    int64
-	ID        string    // of the message
-	Time      time.Time // the message's own
-	Body      proto.Message
+	pipeline.Place
+	schemas.Attributes
+	Body proto.Message
+
+	record pipeline.Record
 }
 
-// fact is what is stored of a message.
-type fact struct {
-	invitation string
-	field      string // what makes it one: the same again changes nothing
-	must       bool   // it decides, and comes in however much there is
-	body       proto.Message
+// Log is the part of the log that stories are read from.
+type Log interface {
+	// Bounds returns the first offset that the partition keeps, and the one after its last.
+	Bounds(ctx context.Context, topic string, partition int) (first, end int64, err error)
+	// Read visits the records from an offset up to before another, in order, some at a time.
+	Read(ctx context.Context, topic string, partition int, from, end int64,
+		visit func([]pipeline.Record) error) error
 }
 
-// factOf returns what a message says about an invitation; it may say nothing.
-func factOf(in pipeline.In) (fact, bool) {
-	switch body := in.Body.(type) {
-	case *schemas.Invitation:
-		return fact{
-			invitation: body.GetId(), field: hex.EncodeToString(schemas.ContentDigest(body)), body: body,
-		}, in.Topic == schemas.TopicInvitations
-	case *schemas.Certificate:
-		return fact{
-			invitation: body.GetTerms().GetInvitationId(), must: true, body: body,
-			field: field(body.GetId(), hex.EncodeToString(schemas.TermsDigest(body.GetTerms())),
-				body.GetIssuingAccount()),
-		}, in.Topic == schemas.TopicCertificates
-	case *schemas.Refusal:
-		return fact{
-			invitation: body.GetInvitationId(), body: body,
-			field: field(hex.EncodeToString(body.GetContentDigest()), body.GetReason().Word()),
-		}, in.Topic == schemas.TopicRefusals
-	case *schemas.PreIssue:
-		return factOfPreIssue(body)
+// ErrGone says that the log does not keep a record any more.
+var ErrGone = errors.New("the log does not keep it any more")
+
+// read returns what stands at a place; ErrGone where nothing that can be read does.
+func (s *Stories) read(ctx context.Context, at pipeline.Place) (Fact, error) {
+	var found *pipeline.Record
+	err := s.log.Read(ctx, at.Topic, at.Partition, at.Offset, at.Offset+1, func(records []pipeline.Record) error {
+		found = &records[0]
+		return nil
+	})
+	if err != nil {
+		if first, _, wrong := s.log.Bounds(ctx, at.Topic, at.Partition); wrong == nil && at.Offset < first {
+			return Fact{}, ErrGone
+		}
+		return Fact{}, fmt.Errorf("read %s: %w", at, err)
+	}
+	if found == nil {
+		return Fact{}, ErrGone
+	}
+	in, err := pipeline.Decode(*found)
+	if err != nil {
+		return Fact{}, ErrGone // it was read once: another topic of the same name has come
+	}
+	return Fact{Place: at, Attributes: in.Attributes, Body: plain(in.Body), record: *found}, nil
+}
+
+// plain leaves out of a journal's item what it says of the book's own state: a story is read by people, and other
+// people's balances are not theirs to see.
+func plain(body proto.Message) proto.Message {
+	switch x := body.(type) {
 	case *schemas.Entry:
-		return factOfEntry(body)
+		x.Decision = decision(x.GetDecision())
+	case *schemas.PreIssue:
+		x.Decision = decision(x.GetDecision())
 	}
-	return fact{}, false
-}
-
-// factOfPreIssue keeps an answer of the pre-issues book. What it says of the book's own state is left out,
-// and so are repeats: nothing has happened.
-func factOfPreIssue(x *schemas.PreIssue) (fact, bool) {
-	terms, d := x.GetRequest().GetTerms(), x.GetDecision()
-	if terms == nil || d.GetOutcome() == schemas.Outcome_OUTCOME_REPEAT {
-		return fact{}, false
-	}
-	return fact{
-		invitation: terms.GetInvitationId(),
-		field:      field(x.GetId(), hex.EncodeToString(schemas.TermsDigest(terms)), outcome(d)),
-		must:       d.GetOutcome() == schemas.Outcome_OUTCOME_DONE,
-		body:       &schemas.PreIssue{Decision: decision(d), Id: x.GetId(), Request: x.GetRequest()},
-	}, true
-}
-
-// factOfEntry keeps an answer of the accounts book to a vouch for an invitation, or to a hold for a request.
-func factOfEntry(x *schemas.Entry) (fact, bool) {
-	m, d := x.GetMovement(), x.GetDecision()
-	invitation, content, ok := subject(m)
-	if !ok || d.GetOutcome() == schemas.Outcome_OUTCOME_REPEAT {
-		return fact{}, false
-	}
-	return fact{
-		invitation: invitation,
-		field:      field(x.GetId(), m.GetAccount(), content, outcome(d)),
-		must:       d.GetOutcome() == schemas.Outcome_OUTCOME_DONE,
-		body:       &schemas.Entry{Decision: decision(d), Id: x.GetId(), Movement: m},
-	}, true
-}
-
-// subject returns the invitation that a movement is about, and the digest of what is said of it.
-func subject(m *schemas.Movement) (invitation, content string, ok bool) {
-	x, request := &schemas.Invitation{}, &schemas.IssuanceRequest{}
-	switch ref := m.GetReference(); {
-	case m.GetVouch() != nil && ref.MessageIs(x) && ref.UnmarshalTo(x) == nil:
-		return x.GetId(), hex.EncodeToString(schemas.ContentDigest(x)), schemas.Validate(x) == nil
-	case m.GetHold() != nil && ref.MessageIs(request) && ref.UnmarshalTo(request) == nil:
-		terms := request.GetTerms()
-		return terms.GetInvitationId(), hex.EncodeToString(schemas.TermsDigest(terms)),
-			schemas.Validate(request) == nil
-	}
-	return "", "", false
+	return body
 }
 
 func decision(d *schemas.Decision) *schemas.Decision {
 	return &schemas.Decision{Offset: d.GetOffset(), Outcome: d.GetOutcome(), Reason: d.GetReason()}
 }
 
-func outcome(d *schemas.Decision) string {
-	return strconv.Itoa(int(d.GetOutcome())) + " " + strconv.Itoa(int(d.GetReason()))
+// Invitation is the identifier of the invitation that the fact is about.
+func (f Fact) Invitation() string {
+	switch body := f.Body.(type) {
+	case *schemas.PreIssue:
+		return schemas.KeyOf(body.GetRequest())
+	case *schemas.Entry:
+		return subject(body.GetMovement())
+	}
+	return schemas.KeyOf(f.Body)
 }
 
-func field(parts ...string) string { return strings.Join(parts, " ") }
-
-// encode writes the fact: OFFSET TIME ID on a line, then the body. Topic and partition stand in the key.
-func (f fact) encode(in pipeline.In) ([]byte, error) {
-	head := fmt.Appendf(nil, "%d %s %s\n", in.Offset, in.Time.UTC().Format(time.RFC3339Nano), in.ID)
-	value, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(head, f.body)
-	if err != nil {
-		return nil, fmt.Errorf("write fact: %w", err)
+// subject is the invitation that a vouch or a hold is about.
+func subject(m *schemas.Movement) string {
+	x, request := &schemas.Invitation{}, &schemas.IssuanceRequest{}
+	switch ref := m.GetReference(); {
+	case m.GetVouch() != nil && ref.MessageIs(x) && ref.UnmarshalTo(x) == nil:
+		return x.GetId()
+	case m.GetHold() != nil && ref.MessageIs(request) && ref.UnmarshalTo(request) == nil:
+		return request.GetTerms().GetInvitationId()
 	}
-	return value, nil
+	return ""
 }
 
-func decodeFact(topic string, partition int, value []byte) (Fact, error) {
-	head, body, ok := bytes.Cut(value, []byte("\n"))
-	words := strings.Split(string(head), " ")
-	if !ok || len(words) != 3 {
-		return Fact{}, errors.New("read fact: its first line is no OFFSET TIME ID")
+// Command is where the command stands that a journal's item answers.
+func (f Fact) Command() (pipeline.Place, bool) {
+	switch body := f.Body.(type) {
+	case *schemas.PreIssue:
+		return f.commandIn(schemas.TopicIssuanceRequests, body.GetDecision()), true
+	case *schemas.Entry:
+		return f.commandIn(schemas.TopicMovements, body.GetDecision()), true
 	}
-	f := Fact{Topic: topic, Partition: partition, ID: words[2], Body: newBody(topic)}
-	var errs [3]error
-	f.Offset, errs[0] = strconv.ParseInt(words[0], 10, 64)
-	f.Time, errs[1] = time.Parse(time.RFC3339Nano, words[1])
-	errs[2] = proto.Unmarshal(body, f.Body)
-	if err := errors.Join(errs[:]...); err != nil {
-		return Fact{}, fmt.Errorf("read fact: %w", err)
-	}
-	return f, nil
+	return pipeline.Place{}, false
 }
 
-func newBody(topic string) proto.Message {
-	switch topic {
-	case schemas.TopicInvitations:
-		return &schemas.Invitation{}
-	case schemas.TopicPreIssues:
-		return &schemas.PreIssue{}
-	case schemas.TopicCertificates:
-		return &schemas.Certificate{}
-	case schemas.TopicRefusals:
-		return &schemas.Refusal{}
-	}
-	return &schemas.Entry{}
+func (f Fact) commandIn(topic string, d *schemas.Decision) pipeline.Place {
+	return pipeline.Place{Topic: topic, Partition: f.Partition, Offset: d.GetOffset()}
 }

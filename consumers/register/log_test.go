@@ -3,6 +3,7 @@ package register_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,18 +28,62 @@ type source struct {
 	partition int
 }
 
-// history is what a register reads: messages by partition.
+// history is a log: messages by partition, at every other offset.
 type history map[source][]pipeline.In
 
-func (h history) add(topic, key, id string, body proto.Message) {
+// epoch is when the history begins.
+func epoch() time.Time { return time.Unix(1_700_000_000, 7).UTC() }
+
+func (h history) add(topic, key, id string, body proto.Message) pipeline.Place {
 	s := source{topic, schemas.PartitionOf([]byte(key), shards)}
-	h[s] = append(h[s], pipeline.In{
+	in := pipeline.In{
 		Attributes: schemas.Attributes{
-			ID: id, Source: "/aval/test",
-			Time: time.Unix(int64(1_700_000_000+len(h[s])), 7).UTC(),
+			ID: id, Source: "/aval/test", Time: epoch().Add(time.Duration(len(h[s])) * time.Second),
 		},
 		Topic: s.topic, Partition: s.partition, Offset: int64(2 * len(h[s])), Key: key, Body: body,
-	})
+	}
+	h[s] = append(h[s], in)
+	return pipeline.PlaceOf(in)
+}
+
+// log is the history as it is read; causes are where what follows comes from.
+type log struct {
+	history
+	causes  map[pipeline.Place]pipeline.Place
+	expired map[string]bool // topics that keep nothing any more
+}
+
+func (l log) Bounds(_ context.Context, topic string, partition int) (first, end int64, err error) {
+	end = int64(2 * len(l.history[source{topic, partition}]))
+	if l.expired[topic] {
+		return end, end, nil
+	}
+	return 0, end, nil
+}
+
+func (l log) Read(_ context.Context, topic string, partition int, from, end int64,
+	visit func([]pipeline.Record) error,
+) error {
+	if l.expired[topic] {
+		return errors.New("out of range")
+	}
+	for _, in := range l.history[source{topic, partition}] {
+		if in.Offset < from || in.Offset >= end {
+			continue
+		}
+		r, err := pipeline.Encode(topic, schemas.Message{Attributes: in.Attributes, Body: in.Body})
+		if err != nil {
+			return err
+		}
+		r.Partition, r.Offset = partition, in.Offset
+		if cause, ok := l.causes[pipeline.PlaceOf(in)]; ok {
+			r.Headers = append(r.Headers, pipeline.Header{Key: pipeline.CauseHeader, Value: []byte(cause.String())})
+		}
+		if err := visit([]pipeline.Record{r}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h history) sources() []source {
@@ -49,13 +94,13 @@ func (h history) sources() []source {
 
 // deal is an invitation on its way through the topics.
 type deal struct {
-	h          history
+	log
 	invitation *schemas.Invitation
 	terms      *schemas.Terms
 	account    string
 }
 
-func newDeal(h history, reference string, amount int64) *deal {
+func newDeal(l log, reference string, amount int64) *deal {
 	x := &schemas.Invitation{
 		Id: schemas.InvitationID("AVALBRSP", "seller", reference), ReceivingBank: "AVALBRSP",
 		ReceivingAccount: "AVALBRSP/" + reference, Seller: "seller", Reference: reference, Buyer: "buyer",
@@ -64,7 +109,7 @@ func newDeal(h history, reference string, amount int64) *deal {
 		Route:   schemas.Route_ROUTE_DIRECT, AccountSource: schemas.AccountSource_ACCOUNT_SOURCE_ENTERED,
 		DirectoryVersion: 1,
 	}
-	return &deal{h: h, invitation: x, account: "AVALBRRJ/of-" + reference, terms: &schemas.Terms{
+	return &deal{log: l, invitation: x, account: "AVALBRRJ/of-" + reference, terms: &schemas.Terms{
 		InvitationId: x.GetId(), ContentDigest: schemas.ContentDigest(x), Seller: "seller",
 		Reference: reference,
 		Buyer:     "buyer", Amount: x.GetAmount(), Funding: x.GetFunding(), ReceivingBank: "AVALBRSP",
@@ -84,18 +129,20 @@ func reference(m proto.Message) *anypb.Any {
 	return ref
 }
 
-func (d *deal) invite() { d.h.add(schemas.TopicInvitations, d.id(), d.id(), d.invitation) }
+func (d *deal) invite() { d.add(schemas.TopicInvitations, d.id(), d.id(), d.invitation) }
 
-func (d *deal) vouch(outcome schemas.Outcome, why schemas.Reason) {
+func (d *deal) vouch(outcome schemas.Outcome, why schemas.Reason) pipeline.Place {
 	m := &schemas.Movement{
 		Account: d.invitation.GetReceivingAccount(), Reference: reference(d.invitation),
 		Verb: &schemas.Movement_Vouch{Vouch: &schemas.Vouch{Holder: "seller", Currency: "BRL"}},
 	}
-	d.entry(schemas.VouchID(d.id()), m, outcome, why)
+	return d.entry(schemas.VouchID(d.id()), m, outcome, why)
 }
 
-func (d *deal) entry(id string, m *schemas.Movement, outcome schemas.Outcome, why schemas.Reason) {
-	d.h.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{
+func (d *deal) entry(
+	id string, m *schemas.Movement, outcome schemas.Outcome, why schemas.Reason,
+) pipeline.Place {
+	return d.add(schemas.TopicEntries, m.GetAccount(), "item-"+id[:8], &schemas.Entry{
 		Id: id, Movement: m,
 		Decision: &schemas.Decision{
 			Outcome: outcome, Reason: why,
@@ -114,19 +161,26 @@ func (d *deal) request() *schemas.IssuanceRequest {
 }
 
 func (d *deal) answer(id string, r *schemas.IssuanceRequest, outcome schemas.Outcome, why schemas.Reason) {
-	d.h.add(schemas.TopicPreIssues, d.id(), "item", &schemas.PreIssue{
-		Id: id, Request: r, Decision: &schemas.Decision{Outcome: outcome, Reason: why},
+	command := d.add(schemas.TopicIssuanceRequests, d.id(), id, r)
+	d.add(schemas.TopicPreIssues, d.id(), "item", &schemas.PreIssue{
+		Id: id, Request: r, Decision: &schemas.Decision{Offset: command.Offset, Outcome: outcome, Reason: why},
 	})
 }
 
-func (d *deal) offer() {
+// offer follows from what was vouched for.
+func (d *deal) offer(vouch pipeline.Place) {
+	command := pipeline.Place{
+		Topic: schemas.TopicIssuanceRequests, Partition: schemas.PartitionOf([]byte(d.id()), shards),
+	}
+	command.Offset = int64(2 * len(d.history[source{command.Topic, command.Partition}]))
+	d.causes[command] = vouch
 	d.answer(schemas.OfferID(d.id()), &schemas.IssuanceRequest{
 		Terms: d.terms, Verb: &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}},
 	}, done, 0)
 }
 
-func (d *deal) hold(outcome schemas.Outcome, why schemas.Reason) {
-	d.entry(schemas.HoldID(d.id()), &schemas.Movement{
+func (d *deal) hold(outcome schemas.Outcome, why schemas.Reason) pipeline.Place {
+	return d.entry(schemas.HoldID(d.id()), &schemas.Movement{
 		Account: d.account, Reference: reference(d.request()),
 		Verb: &schemas.Movement_Hold{Hold: &schemas.Hold{
 			Amount: d.terms.GetAmount(), Holder: "buyer", Kind: schemas.AccountKind_ACCOUNT_KIND_DEPOSIT,
@@ -134,19 +188,19 @@ func (d *deal) hold(outcome schemas.Outcome, why schemas.Reason) {
 	}, outcome, why)
 }
 
-func (d *deal) certify() {
+func (d *deal) certify(cause pipeline.Place) {
 	hold := schemas.HoldID(d.id())
-	d.h.add(schemas.TopicCertificates, d.id(), schemas.CertificateID(hold), &schemas.Certificate{
+	d.causes[d.add(schemas.TopicCertificates, d.id(), schemas.CertificateID(hold), &schemas.Certificate{
 		Id: schemas.CertificateID(hold), Terms: d.terms, IssuingAccount: d.account, HoldId: hold,
 		Jws: "a.b.c",
-	})
+	})] = cause
 }
 
-func (d *deal) refuse(why schemas.Reason) {
-	d.h.add(schemas.TopicRefusals, d.id(), "refusal", &schemas.Refusal{
+func (d *deal) refuse(why schemas.Reason, cause pipeline.Place) {
+	d.causes[d.add(schemas.TopicRefusals, d.id(), "refusal-"+cause.Topic, &schemas.Refusal{
 		InvitationId: d.id(), ContentDigest: schemas.ContentDigest(d.invitation), Seller: "seller",
 		Reference: d.invitation.GetReference(), Reason: why,
-	})
+	})] = cause
 }
 
 const (
@@ -156,43 +210,58 @@ const (
 	conflict = schemas.Outcome_OUTCOME_CONFLICT
 )
 
+// emptyLog is a log of nothing.
+func emptyLog() log {
+	return log{
+		history: history{}, causes: map[pipeline.Place]pipeline.Place{}, expired: map[string]bool{},
+	}
+}
+
 // play writes the log of some deals: issued, refused, and one whose invitation contradicts another. It
 // returns the invitations.
-func play() (history, []string) {
-	h := history{}
+func play() (log, []string) {
+	l := emptyLog()
 	var ids []string
 	for i := range 6 {
-		d := newDeal(h, fmt.Sprintf("order-%d", i), int64(100+i))
+		d := newDeal(l, fmt.Sprintf("order-%d", i), int64(100+i))
 		ids = append(ids, d.id())
 		d.invite()
-		d.vouch(done, 0)
-		d.offer()
+		d.offer(d.vouch(done, 0))
 		d.answer("request-"+d.id(), d.request(), done, 0)
 		d.answer("request-"+d.id(), d.request(), repeated, 0)
 		if i%2 == 0 {
-			d.hold(refused, schemas.Reason_REASON_INSUFFICIENT)
-			d.refuse(schemas.Reason_REASON_NOT_GUARANTEED)
+			d.refuse(schemas.Reason_REASON_NOT_GUARANTEED, d.hold(refused, schemas.Reason_REASON_INSUFFICIENT))
 			continue
 		}
-		d.hold(done, 0)
-		d.certify()
-		d.certify()
+		hold := d.hold(done, 0)
+		d.certify(hold)
+		d.certify(hold)
 	}
-	other := newDeal(h, "order-1", 9_999)
+	other := newDeal(l, "order-1", 9_999)
 	other.invite()
 	other.invite()
-	other.vouch(conflict, 0)
-	other.refuse(schemas.Reason_REASON_CONFLICT)
-	return h, ids
+	other.refuse(schemas.Reason_REASON_CONFLICT, other.vouch(conflict, 0))
+	return l, ids
+}
+
+// sources are the partitions that a register reads.
+func (l log) sources() []source {
+	var found []source
+	for _, s := range l.history.sources() {
+		if slices.Contains((*register.Register)(nil).Reads(), s.topic) {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // feed stores the log in an order that the seed makes, some messages at a time, from where the register
 // resumes.
-func feed(t *testing.T, r *register.Register, h history, seed uint64) {
+func feed(t *testing.T, r *register.Register, l log, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1))
 	next := map[source]int{}
-	open := h.sources()
+	open := l.sources()
 	for _, s := range open {
 		mark, err := r.Resume(t.Context(), s.topic, s.partition)
 		if err != nil {
@@ -203,17 +272,17 @@ func feed(t *testing.T, r *register.Register, h history, seed uint64) {
 	for len(open) > 0 {
 		i := random.IntN(len(open))
 		s := open[i]
-		n := min(1+random.IntN(4), len(h[s])-next[s])
-		store(t, r, h, s, next[s], next[s]+n)
-		if next[s] += n; next[s] == len(h[s]) {
+		n := min(1+random.IntN(4), len(l.history[s])-next[s])
+		store(t, r, l, s, next[s], next[s]+n)
+		if next[s] += n; next[s] == len(l.history[s]) {
 			open = slices.Delete(open, i, i+1)
 		}
 	}
 }
 
-func store(t *testing.T, r *register.Register, h history, s source, from, to int) {
+func store(t *testing.T, r *register.Register, l log, s source, from, to int) {
 	t.Helper()
-	if err := r.Store(t.Context(), s.topic, s.partition, h[s][from:to], mark(to)); err != nil {
+	if err := r.Store(t.Context(), s.topic, s.partition, l.history[s][from:to], mark(to)); err != nil {
 		t.Fatalf("seed's Store %v [%d, %d): %v", s, from, to, err)
 	}
 }
@@ -223,7 +292,7 @@ func mark(to int) pipeline.Mark {
 }
 
 // told writes the stories of the invitations as text.
-func told(ctx context.Context, t *testing.T, r *register.Register, ids []string) string {
+func told(ctx context.Context, t *testing.T, r *register.Stories, ids []string) string {
 	t.Helper()
 	var b strings.Builder
 	for _, id := range ids {
@@ -231,7 +300,7 @@ func told(ctx context.Context, t *testing.T, r *register.Register, ids []string)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "%s\n", s.Invitation)
+		fmt.Fprintf(&b, "%s %s\n", s.Invitation, s.State)
 		for _, part := range [][]register.Fact{
 			s.Invitations, s.Vouches, s.PreIssues, s.Holds, s.Certificates, s.Refusals,
 		} {

@@ -1,16 +1,19 @@
-// Package register is the read model: one certificate with its whole story, for whoever asks afterwards.
+// Package register is the read model: what happened to one invitation, for whoever asks afterwards.
 //
-//	reads   invitations, pre-issues, entries, certificates, refusals, in any order among them
-//	effect  keeps in Redis, for a time, what happened to each invitation
+//	reads   invitations, pre-issues, certificates, refusals, in any order among them
+//	effect  keeps in Redis, for a time, where the log tells what happened to each invitation
 //	emits   nothing
 //
+// It keeps places, not contents: the log has those, and what is told of a certificate is read there. What the
+// accounts book said is found through what followed from it. So a story takes a hundred bytes, however long it is.
+//
 // What it holds is a view: emptied, it is built again from the topics. It keeps the positions that it has
-// reached with its data, in one call, and resumes there: neither can be lost without the other. The same
-// facts stored again change nothing. What contradicts stands beside: two contents of one invitation are two
-// facts.
+// reached with its data, in one call, and resumes there: neither can be lost without the other. What contradicts
+// stands beside: two contents of one invitation are two facts.
 package register
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -26,21 +29,31 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// RetentionDefault is how long a story is kept after its last new fact.
+// RetentionDefault is how long it is kept that something happened. What the log keeps longer is not lost by it.
 const RetentionDefault = 90 * 24 * time.Hour
 
-// FactsMax is how many facts of one topic a story holds, besides those that decide: who sends a thousand
-// answers that are refused does not fill the memory.
-const FactsMax = 64
+// RowMax is how many bytes of marks a row holds, besides those that decide: who sends a thousand answers that are
+// refused does not fill the memory.
+const RowMax = 384
+
+// bucketsKept is how many buckets a retention has. What is kept is forgotten by the bucket, at once, so that no row
+// needs an end of its own; it is kept longer than asked by one bucket at most.
+const bucketsKept = 8
 
 // Config is what a register needs to know.
 type Config struct {
 	Namespace  string
-	Partitions int           // of every keyed topic
-	Retention  time.Duration // zero: RetentionDefault
+	Partitions int              // of every keyed topic
+	Retention  time.Duration    // zero: RetentionDefault
+	Now        func() time.Time // which bucket is written to; nothing is decided by it
 }
 
-// Register stores stories, and tells them.
+func (c Config) withDefaults() Config {
+	c.Retention = cmp.Or(c.Retention, RetentionDefault)
+	return c
+}
+
+// Register stores rows.
 type Register struct {
 	client redis.UniversalClient
 	config Config
@@ -57,10 +70,9 @@ var script string
 
 // New returns a register over the client, which it does not own.
 func New(client redis.UniversalClient, c Config) *Register {
-	if c.Retention == 0 {
-		c.Retention = RetentionDefault
+	return &Register{
+		client: client, config: c.withDefaults(), script: redis.NewScript(script), at: map[source]string{},
 	}
-	return &Register{client: client, config: c, script: redis.NewScript(script), at: map[source]string{}}
 }
 
 // source is a partition of a topic.
@@ -72,17 +84,16 @@ type source struct {
 // Name is the sink's.
 func (*Register) Name() string { return "register" }
 
-// Reads are the topics of which stories are made.
+// Reads are the topics that tell what happened to invitations, each in the invitation's own partition.
 func (*Register) Reads() []string {
 	return []string{
-		schemas.TopicInvitations, schemas.TopicPreIssues, schemas.TopicEntries, schemas.TopicCertificates,
-		schemas.TopicRefusals,
+		schemas.TopicInvitations, schemas.TopicPreIssues, schemas.TopicCertificates, schemas.TopicRefusals,
 	}
 }
 
 // Resume returns the position that the data have reached, below zero where there is none.
 func (r *Register) Resume(ctx context.Context, topic string, partition int) (pipeline.Mark, error) {
-	text, err := r.client.HGet(ctx, r.positionsKey(partition), topic).Result()
+	text, err := r.client.HGet(ctx, r.config.positionsKey(partition), topic).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return pipeline.Mark{}, fmt.Errorf("read position of %s/%d: %w", topic, partition, err)
 	}
@@ -102,25 +113,21 @@ var ErrElsewhere = fmt.Errorf("the register stands at another position: %w", pip
 func (r *Register) Store(ctx context.Context, topic string, partition int, in []pipeline.In,
 	mark pipeline.Mark,
 ) error {
-	from, to := r.expected(source{topic, partition}), position(mark)
-	keys := []string{r.positionsKey(partition)}
-	args := []any{topic, from, to, r.config.Retention.Milliseconds(), FactsMax}
-	number := map[string]int{}
-	for _, message := range in {
-		f, ok := factOf(message)
-		if !ok {
-			continue
+	from, ok := r.reachedBefore(source{topic, partition})
+	if !ok {
+		return fmt.Errorf("store %s/%d: %w", topic, partition, ErrElsewhere)
+	}
+	now, to := r.config.Now(), position(mark)
+	bucket := r.config.bucketAt(now)
+	keys := []string{
+		r.config.positionsKey(partition), r.config.bucketKey(partition, bucket),
+		r.config.bucketKey(partition, bucket-bucketsKept-2),
+	}
+	args := []any{topic, from, to, (r.config.Retention + 2*r.config.bucketLength()).Milliseconds(), RowMax}
+	for _, row := range rowsOf(in, now.Add(-r.config.Retention)) {
+		if marks := row.marks(); len(marks) > 0 {
+			args = append(args, row.name, marks)
 		}
-		value, err := f.encode(message)
-		if err != nil {
-			return fmt.Errorf("store %s/%d/%d: %w", topic, partition, message.Offset, err)
-		}
-		key := r.storyKey(partition, topic, f.invitation)
-		if number[key] == 0 {
-			keys = append(keys, key)
-			number[key] = len(keys)
-		}
-		args = append(args, number[key], f.must, f.field, value)
 	}
 	answer, err := r.script.Run(ctx, r.client, keys, args...).Text()
 	if err != nil {
@@ -135,14 +142,30 @@ func (r *Register) Store(ctx context.Context, topic string, partition int, in []
 
 // Keys. All of a partition share its hash tag, and so one slot of a cluster:
 //
-//	NAMESPACE:{r:PARTITION}                   HASH  topic -> position; it stays
-//	NAMESPACE:{r:PARTITION}:TOPIC:INVITATION  HASH  what makes a fact one -> the fact; it expires
-func (r *Register) positionsKey(partition int) string {
-	return r.config.Namespace + ":{r:" + strconv.Itoa(partition) + "}"
+//	NAMESPACE:{r:PARTITION}:positions  HASH  topic -> position; it stays
+//	NAMESPACE:{r:PARTITION}:BUCKET     HASH  a row's name -> its marks; it is forgotten as a whole
+//
+// What happens to an invitation stands in the bucket of the time at which the register heard of it.
+func (c Config) positionsKey(partition int) string { return c.key(partition, "positions") }
+
+func (c Config) bucketKey(partition int, bucket int64) string {
+	return c.key(partition, strconv.FormatInt(bucket, 10))
 }
 
-func (r *Register) storyKey(partition int, topic, invitation string) string {
-	return r.positionsKey(partition) + ":" + topic + ":" + invitation
+func (c Config) key(partition int, name string) string {
+	return c.Namespace + ":{r:" + strconv.Itoa(partition) + "}:" + name
+}
+
+func (c Config) bucketLength() time.Duration { return c.Retention / bucketsKept }
+
+func (c Config) bucketAt(t time.Time) int64 { return t.UnixMilli() / c.bucketLength().Milliseconds() }
+
+// buckets are those that may hold something: of a process whose clock is ahead, too.
+func (c Config) buckets() (keys []int64) {
+	for bucket := c.bucketAt(c.Now()) + 1; len(keys) < bucketsKept+3; bucket-- {
+		keys = append(keys, bucket)
+	}
+	return keys
 }
 
 // reached remembers the position that Redis has.
@@ -152,14 +175,12 @@ func (r *Register) reached(s source, position string) {
 	r.at[s] = position
 }
 
-// expected returns the position that Redis must have.
-func (r *Register) expected(s source) string {
+// reachedBefore returns the position that Redis must have; it says no where none was read yet.
+func (r *Register) reachedBefore(s source) (position string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if position, ok := r.at[s]; ok {
-		return position
-	}
-	return "*"
+	position, ok = r.at[s]
+	return position, ok
 }
 
 // position writes a mark as Redis has it: the offset, a space, and what to know there.
