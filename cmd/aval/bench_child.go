@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/aval-systems/aval/producers/bench"
+)
+
+// stopPatience is how long stages that were asked to end may take.
+const stopPatience = 30 * time.Second
+
+// stagesProcess is an `aval run` that a bench starts: apart from the bench, so that what each of them costs is known.
+type stagesProcess struct {
+	args    []string
+	stderr  io.Writer
+	process *exec.Cmd // nil while it does not run
+	ended   chan error
+	peak    *bench.Number // resident memory of those that have ended
+}
+
+var _ bench.Stages = (*stagesProcess)(nil)
+
+// newStages is the process of these stages; they reach the servers as the bench does, by the settings in the
+// environment and by those in its flags.
+func newStages(flags *pflag.FlagSet, p place, partitions int, stages []string) *stagesProcess {
+	s := &stagesProcess{args: []string{
+		"run", "--namespace", p.namespace, "--partitions", strconv.Itoa(partitions),
+		"--stages", strings.Join(stages, ","),
+	}}
+	flags.Visit(func(flag *pflag.Flag) {
+		if of := flag.Annotations[groupAnnotation]; slices.Contains(of, string(groupServers)) && flag.Name != "namespace" ||
+			slices.Contains(of, string(groupSecurity)) {
+			s.args = append(s.args, "--"+flag.Name+"="+flag.Value.String())
+		}
+	})
+	return s
+}
+
+// Start starts the stages, which may be reading when they want to: they take what they find.
+func (s *stagesProcess) Start(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start stages: %w", err)
+	}
+	process := exec.CommandContext(context.WithoutCancel(ctx), program, s.args...) //nolint:gosec // this program itself
+	process.Env, process.Stderr = os.Environ(), s.stderr
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the terminal reaches the bench alone
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("start stages: %w", err)
+	}
+	s.process, s.ended = process, make(chan error, 1)
+	go func() { s.ended <- process.Wait() }()
+	return nil
+}
+
+// pid is the process that runs, or none.
+func (s *stagesProcess) pid() int {
+	if s == nil || s.process == nil {
+		return 0
+	}
+	return s.process.Process.Pid
+}
+
+// resident is the most memory that the stages had.
+func (s *stagesProcess) resident() *bench.Number {
+	if s == nil {
+		return nil
+	}
+	if now := peak(s.pid()); now != nil && (s.peak == nil || *now > *s.peak) {
+		s.peak = now
+	}
+	return s.peak
+}
+
+// Stop lets the stages finish what is at work.
+func (s *stagesProcess) Stop() error {
+	if s.process == nil {
+		return nil
+	}
+	s.resident()
+	defer func() { s.process = nil }()
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop stages: %w", err)
+	}
+	timer := time.NewTimer(stopPatience)
+	defer timer.Stop()
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			return fmt.Errorf("the stages ended with: %w", err)
+		}
+		return nil
+	case <-timer.C:
+		_ = s.process.Process.Kill()
+		<-s.ended
+		return fmt.Errorf("the stages did not end within %s of being asked to, and were killed", stopPatience)
+	}
+}

@@ -1,0 +1,303 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aval-systems/aval/schemas"
+)
+
+// Sizes of an accounts bench.
+const (
+	warmPairs    = 100_000
+	roundSeconds = 10
+	roundMin     = 50_000
+	// latencyShare of the duration is given to the latency at half the rate that was found.
+	latencyShare = 4
+)
+
+// Accounts measures the accounts book alone: a pair is a hold and its capture. Work is piled up in the command topic
+// while the book rests, and then measured is how fast the book's journal grows; so what it costs to make the work is
+// in no figure. Rounds follow each other until the duration is full. Latency is taken after that, at half the rate
+// that was found, or at the given rate. A hot bench has one account, with a million live holds.
+func Accounts(ctx context.Context, c Config, d Deps) (Report, error) {
+	c.fill()
+	accounts := parties(2*c.Parties, buyerOf)
+	if c.Hot {
+		accounts = accounts[:1]
+	}
+	x, err := newPairs(c, d, accounts)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := openAccounts(ctx, c, d, funds, accounts...); err != nil {
+		return Report{}, err
+	}
+	r := Report{Kind: "accounts", Offered: Backlog, Wanted: Number(c.Rate) * thousand}
+	if c.Hot {
+		r.Kind = "accounts, hot"
+	}
+	if err := x.begin(ctx, &r); err != nil {
+		return r, err
+	}
+	if c.Rate == 0 {
+		if err := x.rounds(ctx, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, x.timed(ctx, &r)
+}
+
+// begin warms up, and makes the live holds of a hot account, which cost what they cost in Redis.
+func (x *pairs) begin(ctx context.Context, r *Report) error {
+	before, err := x.deps.Memory(ctx)
+	if err != nil {
+		return err
+	}
+	began := x.Now()
+	holds := 0
+	if x.Hot {
+		holds = x.HotHolds
+	}
+	x.Progress.Stage("warm up", warmPairs+holds)
+	defer x.Progress.Done()
+	from, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
+	if err != nil {
+		return err
+	}
+	if err := x.pile(ctx, holds, true, false); err != nil {
+		return err
+	}
+	if err := x.pile(ctx, warmPairs, true, true); err != nil {
+		return err
+	}
+	if err := x.await(ctx, from[schemas.TopicEntries], int64(2*warmPairs+holds), nil); err != nil {
+		return err
+	}
+	r.Warmed = Seconds(x.Now().Sub(began))
+	// A round takes some seconds of what the warm-up did, which was slower: it made its work beside.
+	found := Rate(int64(warmPairs+holds), x.Now().Sub(began)).Whole()
+	x.RoundPairs = int(min(max(found*roundSeconds, roundMin), int64(x.RoundPairs))) //nolint:gosec // below RoundPairs
+	after, err := x.deps.Memory(ctx)
+	if err != nil {
+		return err
+	}
+	if holds > 0 {
+		r.remember(int64(holds), before, after)
+	}
+	return nil
+}
+
+// await waits until the journal has grown by so many items; see is shown how far it is.
+func (x *pairs) await(ctx context.Context, from []int64, items int64, see func(grown int64) error) error {
+	s := newStandstill(x.Now)
+	for {
+		ends, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
+		if err != nil {
+			return err
+		}
+		n := grown(from, ends[schemas.TopicEntries])
+		if see != nil {
+			if err := see(n); err != nil {
+				return err
+			}
+		}
+		if n >= items {
+			return nil
+		}
+		if s.at(n) {
+			return fmt.Errorf("the journal got %d items of %d and nothing for %s: does the ledger run?", n, items,
+				patience)
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// spent is what rounds have added up.
+type spent struct {
+	took  time.Duration
+	pairs int64
+	usage Usage
+}
+
+// rounds measures rounds until the duration is full.
+func (x *pairs) rounds(ctx context.Context, r *Report) error {
+	var all spent
+	topics := []string{schemas.TopicMovements, schemas.TopicEntries}
+	first, err := x.deps.ends(ctx, x.Partitions, topics...)
+	if err != nil {
+		return err
+	}
+	began := x.sent
+	for all.took < x.Duration {
+		if err := x.round(ctx, &all); err != nil {
+			return err
+		}
+	}
+	last, err := x.deps.ends(ctx, x.Partitions, topics...)
+	if err != nil {
+		return err
+	}
+	r.Count, r.Seconds, r.Rate = all.pairs, Seconds(all.took), Rate(all.pairs, all.took)
+	r.Between(Usage{}, all.usage, all.pairs)
+	r.account(x.sent-began, first, last)
+	if err := r.batches(ctx, x.deps, first, last); err != nil {
+		return err
+	}
+	return x.verify(ctx, r, first[schemas.TopicEntries], 2*(x.sent-began))
+}
+
+// round piles work up while the stages rest, and measures from the first sign of life to when nine tenths are done:
+// then some partitions may have ended, and the rest would not show what all can do.
+func (x *pairs) round(ctx context.Context, all *spent) error {
+	if x.deps.Stages != nil {
+		if err := x.deps.Stages.Stop(); err != nil {
+			return err
+		}
+	}
+	ends, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
+	if err != nil {
+		return err
+	}
+	from := ends[schemas.TopicEntries]
+	n := x.RoundPairs
+	x.Progress.Stage("pile up", n)
+	err = x.pile(ctx, n, true, true)
+	x.Progress.Done()
+	if err != nil {
+		return err
+	}
+	if x.deps.Stages != nil {
+		if err := x.deps.Stages.Start(ctx); err != nil {
+			return err
+		}
+	}
+	x.Progress.Stage("measure", 2*n)
+	defer x.Progress.Done()
+	var start, now, told int64
+	var began time.Time
+	var before Usage
+	ended := false
+	return x.await(ctx, from, int64(2*n), func(grown int64) (err error) {
+		x.Progress.Add(int(grown - told))
+		told, now = grown, grown
+		switch {
+		case began.IsZero() && grown > int64(x.Partitions): // takeovers alone are no work
+			start, began = grown, x.Now()
+			before, err = x.deps.Usage(ctx)
+		case !ended && !began.IsZero() && now >= int64(2*n)*9/10:
+			ended = true
+			all.took += x.Now().Sub(began)
+			all.pairs += (now - start) / 2
+			var after Usage
+			after, err = x.deps.Usage(ctx)
+			all.usage = all.usage.plus(before, after)
+		}
+		return err
+	})
+}
+
+// verify reads the journal back: each movement was done, once.
+func (x *pairs) verify(ctx context.Context, r *Report, from []int64, items int64) error {
+	x.Progress.Stage("read back", int(items))
+	defer x.Progress.Done()
+	a := &answered{}
+	return during(ctx, func(ctx context.Context) error {
+		s := newStandstill(x.Now)
+		told := int64(0)
+		for {
+			done, other := a.counts()
+			x.Progress.Add(int(done + other - told))
+			told = done + other
+			r.Refused, r.Lost, r.Twice = other, max(items-told, 0), max(done-items, 0)
+			if told >= items || s.at(told) {
+				return nil
+			}
+			if err := pause(ctx, pollEvery); err != nil {
+				return err
+			}
+		}
+	}, func(ctx context.Context) error {
+		return x.deps.Log.Tail(ctx, schemas.TopicEntries, slices.Clone(from), a.visit)
+	})
+}
+
+// timed takes the latency at a rate, from when a pair was to be sent until its capture was read in the journal.
+func (x *pairs) timed(ctx context.Context, r *Report) error {
+	rate, d := int64(x.Rate), x.Duration
+	if rate == 0 {
+		rate, d = max(r.Rate.Whole()/2, 1), max(x.Duration/latencyShare, time.Second)
+	}
+	ends, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
+	if err != nil {
+		return err
+	}
+	x.Progress.Stage("measure latency", seconds(d))
+	defer x.Progress.Done()
+	first, began := x.sent, x.Now()
+	var latency Histogram
+	a := &answered{captures: func(id []byte) {
+		if n, ok := x.numberOf(id); ok && n >= first {
+			latency.Add(x.Now().Sub(began) - time.Duration((n-first)*int64(time.Second)/rate))
+		}
+	}}
+	err = during(ctx, func(ctx context.Context) error {
+		before, err := x.deps.Usage(ctx)
+		if err != nil {
+			return err
+		}
+		if err := x.pace(ctx, began, first, rate, d); err != nil {
+			return err
+		}
+		took := x.Now().Sub(began)
+		after, err := x.deps.Usage(ctx)
+		if err != nil {
+			return err
+		}
+		if x.Rate > 0 {
+			done, _ := a.counts()
+			r.Offered, r.Count, r.Seconds, r.Rate = Open, done/2, Seconds(took), Rate(done/2, took)
+			r.Between(before, after, done/2)
+		}
+		s := newStandstill(x.Now)
+		for {
+			done, other := a.counts()
+			if left := 2*(x.sent-first) - done - other; left <= 0 || s.at(left) {
+				r.Lost, r.Refused = r.Lost+max(left, 0), r.Refused+other
+				return nil
+			}
+			if err := pause(ctx, pollEvery); err != nil {
+				return err
+			}
+		}
+	}, func(ctx context.Context) error {
+		return x.deps.Log.Tail(ctx, schemas.TopicEntries, ends[schemas.TopicEntries], a.visit)
+	})
+	r.Latency, r.LatencyRate = LatencyOf(&latency), Number(rate)*thousand
+	return err
+}
+
+// pace publishes pairs as they are due.
+func (x *pairs) pace(ctx context.Context, began time.Time, first, rate int64, d time.Duration) error {
+	told := 0
+	for {
+		since := x.Now().Sub(began)
+		if since >= d {
+			return nil
+		}
+		x.Progress.Add(seconds(since) - told)
+		told = seconds(since)
+		if n := int64(since)*rate/int64(time.Second) - (x.sent - first); n > 0 {
+			if err := x.deps.Publisher.Publish(ctx, x.make(int(min(n, pileMost)), true, true)); err != nil {
+				return fmt.Errorf("publish movements: %w", err)
+			}
+		}
+		if err := pause(ctx, linger); err != nil {
+			return err
+		}
+	}
+}
