@@ -66,7 +66,7 @@ func (w *wait) prepare(ctx context.Context) error {
 		known, ok := positions[at.route]
 		if !ok {
 			var err error
-			if known, err = w.client.positions(ctx, at.route); err != nil {
+			if known, err = Positions(ctx, w.client.Marks, at.journal); err != nil {
 				return err
 			}
 			positions[at.route] = known
@@ -80,23 +80,28 @@ func (w *wait) prepare(ctx context.Context) error {
 	return nil
 }
 
-// positions are the most advanced ones that readers of the journal have committed. A book's owner commits, with the
-// commands, one of the journal that it has read back: it stands alone where no stage follows.
-func (c Client) positions(ctx context.Context, of route) (map[int]pipeline.Position, error) {
-	journal, _ := schemas.TopicOf(of.journal)
-	groups := []struct{ group, topic string }{{journal.Owner, of.commands}}
-	for _, reader := range journal.Readers {
-		if reader != journal.Owner {
-			groups = append(groups, struct{ group, topic string }{pipeline.GroupOf(reader, of.journal), of.journal})
+// Positions are the most advanced ones, by partition, that readers of a book's journal have committed: whoever wants
+// to know what comes need not read it from its beginning. A book's owner commits, with the commands, a position of the
+// journal that it has read back: it stands alone where no stage follows.
+func Positions(ctx context.Context, marks Marks, journal string) (map[int]pipeline.Position, error) {
+	topic, _ := schemas.TopicOf(journal)
+	type source struct{ group, topic string }
+	var sources []source
+	for _, reader := range topic.Readers {
+		sources = append(sources, source{pipeline.GroupOf(reader, journal), journal})
+	}
+	for _, t := range schemas.Topics() {
+		if t.Kind == schemas.KindCommand && t.Owner == topic.Owner {
+			sources = append(sources, source{t.Owner, t.Name})
 		}
 	}
 	best := map[int]pipeline.Position{}
-	for _, g := range groups {
-		marks, err := c.Marks.Committed(ctx, g.group, g.topic)
+	for _, s := range sources {
+		committed, err := marks.Committed(ctx, s.group, s.topic)
 		if err != nil {
 			return nil, err
 		}
-		for p, mark := range marks {
+		for p, mark := range committed {
 			found, ok := pipeline.ParsePosition(mark.Metadata)
 			if ok && mark.Offset >= 0 && found.Next > best[p].Next {
 				best[p] = found

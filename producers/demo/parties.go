@@ -151,7 +151,7 @@ func invitationOf(o batch.Order, directoryVersion uint64) *schemas.Invitation {
 
 // invitationMessage submits the invitation. Its id is its content's: the same again is the same message.
 func invitationMessage(x *schemas.Invitation) schemas.Message {
-	id := schemas.DeriveID("submission", x.GetId(), hex.EncodeToString(schemas.ContentDigest(x)))
+	id := schemas.SubmissionID(x.GetId(), schemas.ContentDigest(x))
 	return schemas.Message{Attributes: schemas.Attributes{ID: id, Source: source}, Body: x}
 }
 
