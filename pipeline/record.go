@@ -47,11 +47,24 @@ type Batch struct {
 	Oldest, Newest time.Time // when the first and the last record batch were written
 
 	mark    *Mark
+	later   func(Mark)
 	restart bool
 }
 
 // Commit says what an acknowledgement of the batch commits. Without it, that is Next without metadata.
 func (b *Batch) Commit(m Mark) { b.mark = &m }
+
+// Later commits what is done by now: for work that goes on beside the batches and ends in any order. It may be called
+// before the batch is acknowledged and after it, from any goroutine, and what it has committed, no acknowledgement takes
+// back. For a partition that the process has given up it does nothing.
+func (b *Batch) Later(m Mark) {
+	if b.later != nil {
+		b.later(m)
+	}
+}
+
+// OnLater says what Later does: it is for transports.
+func (b *Batch) OnLater(commit func(Mark)) { b.later = commit }
 
 // Mark is what the batch commits.
 func (b *Batch) Mark() Mark {

@@ -23,6 +23,9 @@ type Work struct {
 	Handle func(ctx context.Context, b *Batch) error
 	// Single asks for batches of one message: for slow, independent work.
 	Single bool
+	// Beside runs beside the handlers, for a work that does more than its batches. It ends with its context. It may be
+	// nil.
+	Beside func(ctx context.Context) error
 }
 
 // Route runs the works in one Watermill router until ctx ends.
@@ -51,8 +54,14 @@ func (r Router) Run(ctx context.Context, works ...Work) error {
 	if err != nil {
 		return fmt.Errorf("make router: %w", err)
 	}
+	actors := []func(context.Context) error{router.Run}
+	for _, w := range works {
+		if w.Beside != nil {
+			actors = append(actors, w.Beside)
+		}
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- router.Run(ctx) }()
+	go func() { ended <- Run(ctx, actors...) }()
 	var late <-chan time.Time
 	stop := ctx.Done()
 	for {

@@ -38,8 +38,9 @@ type shard struct {
 	anew      chan struct{} // somebody else went on: resume
 
 	mu   sync.Mutex
-	mark pipeline.Mark // the last one that is known to be committed, or to be
-	next int64         // of the next batch
+	mark  pipeline.Mark // the last one that is known to be committed, or to be
+	ahead pipeline.Mark // the last one of those that came beside the batches since the partition was begun
+	next  int64         // of the next batch
 }
 
 // What became of a batch.
@@ -105,6 +106,7 @@ func (h *shard) resume() (int64, bool) {
 	}
 	h.mu.Lock()
 	mark := h.mark
+	h.ahead = pipeline.Mark{Offset: -1}
 	h.mu.Unlock()
 	for attempt := 0; ; attempt++ {
 		from, err := h.where(mark)
@@ -267,6 +269,7 @@ func (h *shard) once(batch *pipeline.Batch) outcome {
 	if h.ctx.Err() != nil {
 		return ended
 	}
+	batch.OnLater(h.later)
 	ctx, cancel := context.WithCancel(pipeline.WithBatch(h.work, batch))
 	defer cancel()
 	m := h.envelope(batch)
@@ -313,10 +316,29 @@ func (h *shard) accept(batch *pipeline.Batch) outcome {
 	}
 	mark := batch.Mark()
 	h.mu.Lock()
-	h.mark = mark
-	h.mu.Unlock()
-	h.s.commits.note(h.partition, mark)
+	defer h.mu.Unlock()
+	if h.ahead.Offset > mark.Offset {
+		mark = h.ahead
+	}
+	h.commit(mark)
 	return acknowledged
+}
+
+// later commits a mark that comes beside the batches: see pipeline.Batch.
+func (h *shard) later(mark pipeline.Mark) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost.Load() || mark.Offset <= max(h.mark.Offset, h.ahead.Offset) {
+		return
+	}
+	h.ahead = mark
+	h.commit(mark)
+}
+
+// commit notes a mark. The mutex is held.
+func (h *shard) commit(mark pipeline.Mark) {
+	h.mark = mark
+	h.s.commits.note(h.partition, mark)
 }
 
 func (h *shard) refuse(batch *pipeline.Batch) outcome {
