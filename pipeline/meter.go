@@ -59,6 +59,7 @@ const (
 	CallProduce Call = "produce" // one request to a broker, of its partitions
 	CallFetch   Call = "fetch"   // one answer of a broker that brought something, of its partitions
 	CallCommit  Call = "commit"  // one commit of a group's marks, of its partitions
+	CallWebhook Call = "webhook" // a notice was posted to its recipient
 )
 
 // Event is something that happens and is counted.
@@ -75,6 +76,7 @@ const (
 	EventRebuilt    Event = "rebuilt"     // a book's shard was rebuilt from the beginning
 	EventDeadLetter Event = "dead_letter" // a stage wrote a dead letter; why is the topic of the original
 	EventOutage     Event = "outage"      // the process began to wait; why is for what
+	EventGivenUp    Event = "given_up"    // a notice was given up that its recipient's webhook did not take
 )
 
 // MeterOr returns the meter, or one that measures nothing where there is none.

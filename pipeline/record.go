@@ -55,8 +55,8 @@ type Batch struct {
 func (b *Batch) Commit(m Mark) { b.mark = &m }
 
 // Later commits what is done by now: for work that goes on beside the batches and ends in any order. It may be called
-// before the batch is acknowledged and after it, from any goroutine, and what it has committed, no acknowledgement takes
-// back. For a partition that the process has given up it does nothing.
+// before the batch is acknowledged and after it, from any goroutine, and what it has committed no acknowledgement
+// takes back. For a partition that the process has given up it does nothing.
 func (b *Batch) Later(m Mark) {
 	if b.later != nil {
 		b.later(m)

@@ -37,7 +37,7 @@ type shard struct {
 	signal    chan struct{}
 	anew      chan struct{} // somebody else went on: resume
 
-	mu   sync.Mutex
+	mu    sync.Mutex
 	mark  pipeline.Mark // the last one that is known to be committed, or to be
 	ahead pipeline.Mark // the last one of those that came beside the batches since the partition was begun
 	next  int64         // of the next batch
