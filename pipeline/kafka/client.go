@@ -12,6 +12,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,10 @@ type Config struct {
 	Namespace string
 	// ClientID names this process in the brokers' logs and metrics.
 	ClientID string
+	// TLS is how the brokers are spoken to. Nil: without it.
+	TLS *tls.Config
+	// SASL is how this process signs in with the brokers. Nil: it does not.
+	SASL *SASL
 	// Logger gets what an operator should know. Nil: nobody does.
 	Logger *slog.Logger
 	// Meter measures batches and requests. Nil: nobody does.
@@ -121,9 +126,12 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		return nil, fmt.Errorf("configure the Kafka client: %w", err)
 	}
 	config = config.withDefaults()
-	c := &Client{config: config, log: config.Logger, open: map[*subscription]struct{}{}}
+	brokers, err := newBrokers(config)
+	if err != nil {
+		return nil, fmt.Errorf("configure the Kafka client: %w", err)
+	}
+	c := &Client{config: config, log: config.Logger, brokers: brokers, open: map[*subscription]struct{}{}}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	c.brokers = newBrokers(config.ClientID)
 	c.cluster = newCluster(c)
 	c.sender = newSender(c)
 	c.producer = newProducer(c)

@@ -2,16 +2,19 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/apiversions"
+	"github.com/segmentio/kafka-go/sasl"
 )
 
 const (
@@ -36,11 +39,16 @@ type conn struct {
 	addr     string
 	clientID string
 	used     time.Time
+	until    time.Time // the broker forgets who signed in; zero: never
 }
 
 // brokers keeps the connections to the brokers.
 type brokers struct {
-	clientID string
+	clientID  string
+	given     []string // the addresses to begin with
+	tls       *tls.Config
+	mechanism sasl.Mechanism // nil: brokers ask nobody who it is
+	accepted  atomic.Bool    // a broker has answered
 
 	mu     sync.Mutex
 	idle   map[string][]*conn
@@ -48,8 +56,15 @@ type brokers struct {
 	closed bool
 }
 
-func newBrokers(clientID string) *brokers {
-	return &brokers{clientID: clientID, idle: map[string][]*conn{}, all: map[*conn]struct{}{}}
+func newBrokers(config Config) (*brokers, error) {
+	mechanism, err := config.SASL.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	return &brokers{
+		clientID: config.ClientID, given: config.Brokers, tls: config.TLS, mechanism: mechanism,
+		idle: map[string][]*conn{}, all: map[*conn]struct{}{},
+	}, nil
 }
 
 // roundTrip sends a request to a broker and returns its answer. The broker may wait that long by itself.
@@ -68,11 +83,11 @@ func (b *brokers) roundTrip(
 func (b *brokers) use(ctx context.Context, addr string, wait time.Duration, f func(*conn) error) error {
 	c, err := b.take(ctx, addr)
 	if err != nil {
-		return fmt.Errorf("broker %s: %w: %w", addr, errAway, err)
+		return b.away(ctx, addr, err)
 	}
 	if err := c.net.SetDeadline(time.Now().Add(wait + requestTimeout)); err != nil {
 		b.drop(c)
-		return fmt.Errorf("broker %s: %w: %w", addr, errAway, err)
+		return b.away(ctx, addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.net.Close() })
 	err = f(c)
@@ -82,12 +97,13 @@ func (b *brokers) use(ctx context.Context, addr string, wait time.Duration, f fu
 		b.give(c)
 	}
 	if err == nil {
+		b.accepted.Store(true)
 		return nil
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("broker %s: %w: %w", addr, errAway, err)
+	return b.away(ctx, addr, err)
 }
 
 func (b *brokers) take(ctx context.Context, addr string) (*conn, error) {
@@ -95,7 +111,7 @@ func (b *brokers) take(ctx context.Context, addr string) (*conn, error) {
 	for idle := b.idle[addr]; len(idle) > 0; idle = b.idle[addr] {
 		c := idle[len(idle)-1]
 		b.idle[addr] = idle[:len(idle)-1]
-		if time.Since(c.used) < idleMost {
+		if time.Since(c.used) < idleMost && (c.until.IsZero() || time.Now().Before(c.until)) {
 			b.mu.Unlock()
 			return c, nil
 		}
@@ -111,29 +127,16 @@ func (b *brokers) take(ctx context.Context, addr string) (*conn, error) {
 }
 
 func (b *brokers) dial(ctx context.Context, addr string) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	connection, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	c, err := b.open(ctx, addr, b.mechanism)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{
-		net: connection, protocol: protocol.NewConn(connection, b.clientID),
-		addr: addr, clientID: b.clientID, versions: map[protocol.ApiKey]int16{},
-	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed {
-		b.mu.Unlock()
-		return nil, errors.Join(net.ErrClosed, connection.Close())
+		return nil, errors.Join(net.ErrClosed, c.net.Close())
 	}
 	b.all[c] = struct{}{}
-	b.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { _ = connection.Close() })
-	defer stop()
-	if err := c.negotiate(); err != nil {
-		b.drop(c)
-		return nil, fmt.Errorf("agree on versions: %w", err)
-	}
 	return c, nil
 }
 

@@ -147,7 +147,7 @@ func (c *Client) retry(ctx context.Context, what string, f func(context.Context)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w (%w)", what, ctx.Err(), err)
 		case !retriable(err):
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", what, denied(err, c.config.Brokers))
 		}
 		if attempt == attemptsQuiet {
 			said = true

@@ -122,7 +122,7 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID: s.c.wire(s.config.Group), Brokers: s.c.config.Brokers, Topics: []string{s.c.wire(s.topic)},
 		Dialer: &kafkago.Dialer{
-			ClientID: s.c.config.ClientID, Timeout: dialTimeout, DialFunc: s.dial,
+			ClientID: s.c.config.ClientID, Timeout: signedTimeout, DialFunc: s.dial,
 		},
 		Logger:            kafkago.LoggerFunc(s.listen),
 		GroupBalancers:    []kafkago.GroupBalancer{balancer{held: s.held}},

@@ -118,11 +118,12 @@ func (s *subscription) cut() {
 }
 
 // dial opens a connection of the group's, which leave can cut.
-func (s *subscription) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	connection, err := new(net.Dialer).DialContext(ctx, network, address)
+func (s *subscription) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	c, err := s.c.brokers.open(ctx, address, s.c.brokers.mechanism)
 	if err != nil {
 		return nil, err
 	}
+	connection := c.net
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conns == nil {
