@@ -50,7 +50,7 @@ func (x *Participant) faults(c check, u unique) {
 		}
 		signs = signs || key.GetId() == x.GetSigningKeyId()
 	}
-	if !signs {
+	if receives := len(x.GetKeys()) == 0 && x.GetSigningKeyId() == ""; !signs && !receives {
 		c.fault("signing_key_id", "%s, must be the id of one of keys", sized(x.GetSigningKeyId()))
 	}
 }

@@ -85,7 +85,8 @@ type Participant struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Contacts that it answers for: an e-mail address, an E.164 number, or "@domain" for all addresses of one.
 	Contacts []string `protobuf:"bytes,3,rep,name=contacts,proto3" json:"contacts,omitempty"`
-	// Its public keys; old ones stay, so that what they signed stays verifiable.
+	// Its public keys; old ones stay, so that what they signed stays verifiable. A bank without keys receives and
+	// issues nothing.
 	Keys []*PublicKey `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Which of the keys signs now.
 	SigningKeyId  string `protobuf:"bytes,5,opt,name=signing_key_id,json=signingKeyId,proto3" json:"signing_key_id,omitempty"`

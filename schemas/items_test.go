@@ -205,8 +205,16 @@ func TestDirectory(t *testing.T) {
 	table(t, directory, validate[*schemas.Directory], map[string]row[*schemas.Directory]{
 		"empty": {func(x *schemas.Directory) { proto.Reset(x) }, "participants"},
 		"an empty participant": {
-			func(x *schemas.Directory) { x.Participants[1].Reset() },
-			"participants[1].bank participants[1].signing_key_id",
+			func(x *schemas.Directory) { x.Participants[1].Reset() }, "participants[1].bank",
+		},
+		"a bank that issues nothing": {
+			func(x *schemas.Directory) { x.Participants[1].Keys, x.Participants[1].SigningKeyId = nil, "" }, "",
+		},
+		"no key of those": {
+			func(x *schemas.Directory) { x.Participants[1].SigningKeyId = "" }, "participants[1].signing_key_id",
+		},
+		"no keys, and one of them signs": {
+			func(x *schemas.Directory) { x.Participants[1].Keys = nil }, "participants[1].signing_key_id",
 		},
 		"a bank twice": {
 			func(x *schemas.Directory) { x.Participants[1].Bank = receivingBank }, "participants[1].bank",

@@ -79,7 +79,7 @@ func route(directory *Directory, in pipeline.In, x *schemas.Invitation) []pipeli
 		return refuseInvitation(in.ID, x, schemas.Reason_REASON_RECEIVING_BANK_UNKNOWN, "")
 	}
 	bank, ok := directory.IssuingBank(x.GetIssuing())
-	if !ok {
+	if !ok || bank.GetSigningKeyId() == "" { // it only receives
 		return refuseInvitation(in.ID, x, schemas.Reason_REASON_ISSUING_BANK_UNKNOWN, "")
 	}
 	return []pipeline.Out{{

@@ -132,6 +132,25 @@ func TestRoutingRefusesAVersionThatIsNone(t *testing.T) {
 	}
 }
 
+// A bank without keys signs nothing: what it is asked to issue must not wait for a key.
+func TestRoutingRefusesABankThatOnlyReceives(t *testing.T) {
+	t.Parallel()
+	entry := answer(done(), vouchFor(t, invitation(byBank(issuingBank))))
+	outs := follow(t, certificate.Routing(keyless{}), in(schemas.TopicEntries, entry))
+	check(t, outs, "refusals INVITATION issuing-bank-unknown", "notices shop SELLER REFUSED issuing-bank-unknown")
+}
+
+// keyless is a directory of banks that only receive.
+type keyless struct{}
+
+func (keyless) At(uint64) (*certificate.Directory, error) {
+	d := participants()
+	for _, p := range d.GetParticipants() {
+		p.Keys, p.SigningKeyId = nil, ""
+	}
+	return certificate.NewDirectory(d), nil
+}
+
 func TestRoutingLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	vouch := answer(done(), vouchFor(t, invitation()))
