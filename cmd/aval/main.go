@@ -58,7 +58,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		SilenceUsage:      true,
 	}
 	root.SetFlagErrorFunc(flagFault)
-	root.AddCommand(demoCommand(), runCommand(), benchCommand())
+	root.AddCommand(demoCommand(), runCommand(), topicsCommand(), benchCommand())
 	return root
 }
 

@@ -23,7 +23,7 @@ func (f *serverFlags) register(c *cobra.Command, more ...group) {
 // place is where the system is.
 func (f *serverFlags) place() place {
 	v := f.values
-	return place{kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions}
+	return place{kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions, dev: v.Dev}
 }
 
 // check says what is wrong with the settings: nothing, since a command does not begin before all are right.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +40,9 @@ type place struct {
 	kafka      []string
 	redis      []string
 	namespace  string
-	partitions int // 0: what the namespace has, else the default
+	partitions int  // 0: what the namespace has, else the default
+	embedded   bool // both are in this process
+	dev        bool // unsafe settings are warnings
 }
 
 // partitionsDefault is how many partitions a new namespace gets: few, since each makes batches smaller.
@@ -54,7 +55,7 @@ func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ready(ctx, p.partitions); err != nil {
+	if err := s.ready(ctx, p); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -66,12 +67,7 @@ func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error)
 	if err != nil {
 		return nil, err
 	}
-	s.partitions, err = s.kafka.Existing(ctx, schemas.TopicMovements)
-	if err == nil && s.partitions == 0 {
-		err = usage("there is no namespace %s on %s: `aval topics create` or `aval run` makes one", p.namespace,
-			strings.Join(p.kafka, ","))
-	}
-	if err == nil {
+	if s.partitions, err = s.stands(ctx, p); err == nil {
 		err = s.redisAnswers(ctx)
 	}
 	if err != nil {
@@ -98,59 +94,14 @@ func (s *system) close() error {
 	return errors.Join(s.kafka.Close(), s.redis.Close())
 }
 
-func (s *system) ready(ctx context.Context, partitions int) error {
-	found, err := s.kafka.Existing(ctx, schemas.TopicMovements)
-	switch {
-	case err != nil:
-		return err
-	case found == 0 && partitions == 0:
-		partitions = partitionsDefault
-	case found == 0:
-	case partitions != 0 && partitions != found:
-		return usage("--partitions %d: the namespace has %d, for its whole life", partitions, found)
-	default:
-		partitions = found
-	}
-	s.partitions = partitions
-	var specs []kafka.TopicSpec
-	for _, t := range schemas.Topics() {
-		specs = append(specs, kafka.TopicSpec{
-			Name: t.Name, Partitions: t.PartitionCount(partitions), Configs: t.Config(),
-		})
-	}
-	if err := s.kafka.EnsureTopics(ctx, specs, 0); err != nil {
-		return err
-	}
-	if err := s.checkTopics(ctx); err != nil {
-		return err
-	}
-	return s.redisAnswers(ctx)
-}
-
-// checkTopics refuses topics that were made otherwise than the registry says: one that forgets would lose the truth.
-func (s *system) checkTopics(ctx context.Context) error {
-	var names []string
-	for _, t := range schemas.Topics() {
-		names = append(names, t.Name)
-	}
-	found, err := s.kafka.Describe(ctx, names)
+// ready looks around, and makes the topics that are absent.
+func (s *system) ready(ctx context.Context, p place) error {
+	found, err := s.check(ctx, p)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for i, t := range schemas.Topics() {
-		want := t.Config()
-		for _, setting := range slices.Sorted(maps.Keys(want)) {
-			if got, ok := found[i].Settings[setting]; ok && got.Value != want[setting] {
-				errs = append(errs, fmt.Errorf("topic %s.%s has %s=%s, must have %s: set it with kafka-configs --alter",
-					s.namespace, t.Name, setting, got.Value, want[setting]))
-			}
-		}
-	}
-	if len(errs) > 0 {
-		return usage("%w", errors.Join(errs...))
-	}
-	return nil
+	_, err = s.makeTopics(ctx, found, p.partitions)
+	return err
 }
 
 // redisAnswers waits until Redis does, and says once that it waits.

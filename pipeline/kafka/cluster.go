@@ -112,11 +112,22 @@ func (k *cluster) state(name string) topicState {
 	return k.topics[name]
 }
 
-// brokers returns the addresses of the brokers that are known, by their ids.
-func (k *cluster) brokers() map[int32]string {
+// brokersFresh is for how long it is known which brokers there are.
+const brokersFresh = time.Second
+
+// brokers returns the addresses of the brokers that are there, by their ids.
+func (k *cluster) brokers(ctx context.Context) (map[int32]string, error) {
+	k.mu.Lock()
+	version, old := k.version, len(k.addresses) == 0 || time.Since(k.asked) > brokersFresh
+	k.mu.Unlock()
+	if old {
+		if err := k.refresh(ctx, version); err != nil {
+			return nil, err
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return maps.Clone(k.addresses)
+	return maps.Clone(k.addresses), nil
 }
 
 // want makes the next question ask for the topics too.
@@ -226,7 +237,7 @@ func (k *cluster) ask(ctx context.Context, request protocol.Message) (protocol.M
 		if err == nil || ctx.Err() != nil {
 			return answer, err
 		}
-		if first == nil || surer(err, first) {
+		if first == nil {
 			first = err
 		}
 	}

@@ -43,19 +43,17 @@ func (c *Client) Brokers(ctx context.Context) ([]Broker, error) {
 	var forbidden error
 	err := c.retry(ctx, "describe brokers", func(ctx context.Context) error {
 		all, forbidden = nil, nil
-		if err := c.cluster.refresh(ctx, c.cluster.known()); err != nil {
+		addresses, err := c.cluster.brokers(ctx)
+		if err != nil {
 			return err
 		}
-		addresses := c.cluster.brokers()
 		for _, id := range slices.Sorted(maps.Keys(addresses)) {
 			b := Broker{ID: int(id), Address: addresses[id]}
-			settings, err := c.brokerSettings(ctx, id, b.Address)
-			if errors.Is(err, ErrForbidden) {
+			if b.Settings, err = c.brokerSettings(ctx, id, b.Address); errors.Is(err, ErrForbidden) {
 				forbidden = err
 			} else if err != nil {
 				return err
 			}
-			b.Settings = settings
 			all = append(all, b)
 		}
 		return nil
