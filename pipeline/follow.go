@@ -101,7 +101,7 @@ func (f *Follower) follow(ctx context.Context, s Stage, r *reader, b *Batch) err
 		err := f.Publisher.Publish(ctx, records)
 		f.called(CallPublish, s.Name, len(records), began, err)
 		if err != nil {
-			return fmt.Errorf("publish what follows: %w", err)
+			return fmt.Errorf("publish what follows: %w", &ServerError{Server: ServerKafka, Err: err})
 		}
 	}
 	f.tell(ctx, s.Name, b, records)

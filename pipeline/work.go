@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -37,7 +36,8 @@ func Route(ctx context.Context, c Consumer, logger *slog.Logger, works ...Work) 
 type Router struct {
 	Consumer Consumer
 	Logger   *slog.Logger
-	Meter    Meter // nil measures nothing
+	Meter    Meter    // nil measures nothing
+	Outages  *Outages // nil: the router has its own
 	// Drain is how long the works may take to end when they should. Zero: DrainDefault.
 	Drain time.Duration
 }
@@ -87,8 +87,11 @@ func (r Router) router(drain time.Duration, works []Work) (*message.Router, erro
 		return nil, err
 	}
 	router.AddMiddleware(middleware.Recoverer)
+	if r.Outages == nil {
+		r.Outages = &Outages{Logger: r.Logger, Meter: r.Meter}
+	}
 	for _, w := range works {
-		h := &handler{work: w, logger: r.Logger, meter: MeterOr(r.Meter), outages: map[int]time.Time{}}
+		h := &handler{work: w, meter: MeterOr(r.Meter), outages: r.Outages}
 		w.Config.Revoked, w.Config.Drain = h.revoked, drain
 		subscriber := r.Consumer.Subscriber(w.Config)
 		if w.Single {
@@ -99,14 +102,11 @@ func (r Router) router(drain time.Duration, works []Work) (*message.Router, erro
 	return router, nil
 }
 
-// handler takes a work's envelopes apart, and tells of an outage once, when it begins and when it ends.
+// handler takes a work's envelopes apart, and tells who waits.
 type handler struct {
-	work   Work
-	logger *slog.Logger
-	meter  Meter
-
-	mu      sync.Mutex
-	outages map[int]time.Time // since when, by partition
+	work    Work
+	meter   Meter
+	outages *Outages
 }
 
 func (h *handler) handle(m *message.Message) error {
@@ -122,7 +122,11 @@ func (h *handler) handle(m *message.Message) error {
 		return err // stopping is no outage
 	}
 	h.handled(b, time.Since(began), err)
-	h.tell(ctx, b, err)
+	if err != nil {
+		h.outages.Begin(h.waiter(b.Topic, b.Partition), err)
+	} else {
+		h.outages.End(h.waiter(b.Topic, b.Partition))
+	}
 	return err
 }
 
@@ -160,21 +164,10 @@ func (h *handler) revoked(topic string, partition int) {
 	if h.work.Config.Revoked != nil {
 		h.work.Config.Revoked(topic, partition)
 	}
+	h.outages.End(h.waiter(topic, partition))
 	h.meter.Stands(Standing{Stage: h.work.Name, Topic: topic, Partition: partition, Left: true})
 }
 
-func (h *handler) tell(ctx context.Context, b *Batch, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	since, out := h.outages[b.Partition]
-	switch {
-	case err != nil && !out:
-		h.outages[b.Partition] = time.Now()
-		h.logger.WarnContext(ctx, "waiting", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition,
-			"error", err)
-	case err == nil && out:
-		delete(h.outages, b.Partition)
-		h.logger.InfoContext(ctx, "going on", "stage", h.work.Name, "topic", b.Topic, "partition", b.Partition,
-			"waited", time.Since(since).Round(time.Millisecond))
-	}
+func (h *handler) waiter(topic string, partition int) Waiter {
+	return Waiter{Stage: h.work.Name, Doing: "handle", Topic: topic, Partition: partition}
 }
