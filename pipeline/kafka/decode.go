@@ -177,7 +177,7 @@ func (r *reader) record(base int64) pipeline.Record {
 		record.Headers = make([]pipeline.Header, headers)
 	}
 	for i := range record.Headers {
-		record.Headers[i] = pipeline.Header{Key: string(body.bytes()), Value: body.bytes()}
+		record.Headers[i] = pipeline.Header{Key: pipeline.HeaderName(body.bytes()), Value: body.bytes()}
 	}
 	r.bad = r.bad || body.bad
 	return record
