@@ -1,8 +1,13 @@
 // Package notice delivers what somebody is told.
 //
-//	reads   notices
-//	effect  none: the inbox is the topic itself, which its recipients read by their key
-//	emits   receipts
+//	reads   notices, notice-retries, and the newest directory
+//	effect  posts to the webhooks of the recipients that have one; the inbox of everybody is the topic itself, which
+//	        recipients read by their key
+//	emits   receipts, notice-retries
+//
+// A notice is delivered at least once: one that a webhook took just before the process died is posted again, under
+// the same webhook-id. Webhooks come in no order; the inbox has one. What a webhook did not take after GiveUpAfter
+// has a receipt that says so.
 package notice
 
 import (
@@ -12,9 +17,11 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// Stage delivers notices, one message at a time.
+const stageName = "notice"
+
+// Stage delivers notices into the inbox, where they are already: it gives the receipts. See Courier for webhooks.
 func Stage() pipeline.Stage {
-	return pipeline.Stage{Name: "notice", Reads: []string{schemas.TopicNotices}, Follow: Deliver}
+	return pipeline.Stage{Name: stageName, Reads: []string{schemas.TopicNotices}, Follow: Deliver}
 }
 
 // Deliver returns the receipt of a notice: the same for the same notice.
@@ -25,7 +32,13 @@ func Deliver(in pipeline.In) ([]pipeline.Out, error) {
 	}
 	return []pipeline.Out{{
 		Topic: schemas.TopicReceipts,
-		ID:    schemas.DeriveID("receipt", in.ID),
-		Body:  &schemas.Receipt{NoticeId: in.ID, Notice: n},
+		ID:    receiptID(in.ID),
+		Body:  receiptOf(in.ID, n, schemas.Delivery_DELIVERY_UNSPECIFIED),
 	}}, nil
+}
+
+func receiptID(notice string) string { return schemas.DeriveID("receipt", notice) }
+
+func receiptOf(id string, n *schemas.Notice, how schemas.Delivery) *schemas.Receipt {
+	return &schemas.Receipt{NoticeId: id, Notice: n, Delivery: how}
 }
