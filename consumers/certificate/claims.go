@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,4 +114,125 @@ func when(t *timestamppb.Timestamp) string {
 		return ""
 	}
 	return t.AsTime().Format(time.RFC3339Nano)
+}
+
+// Claim is one of them: its name and what it says.
+type Claim struct{ Name, Value string }
+
+// List is what the certificate says, in its order, without what it does not say.
+func (c Claims) List() []Claim {
+	return slices.DeleteFunc(c.list(), func(c Claim) bool { return c.Value == "" })
+}
+
+func (c Claims) list() []Claim {
+	return []Claim{
+		{"certificate_id", c.CertificateID},
+		{"invitation_id", c.InvitationID},
+		{"content_digest", c.ContentDigest},
+		{"terms_digest", c.TermsDigest},
+		{"seller", c.Seller},
+		{"reference", c.Reference},
+		{"buyer", c.Buyer},
+		{"amount", c.Amount},
+		{"minor_units", c.MinorUnits},
+		{"currency", c.Currency},
+		{"funding", c.Funding},
+		{"receiving_bank", c.ReceivingBank},
+		{"receiving_account", c.ReceivingAccount},
+		{"issuing_bank", c.IssuingBank},
+		{"issuing_account", c.IssuingAccount},
+		{"account_source", c.AccountSource},
+		{"route", c.Route},
+		{"hold_id", c.HoldID},
+		{"directory_version", c.DirectoryVersion},
+		{"accept_by", c.AcceptBy},
+		{"present_by", c.PresentBy},
+		{"settle_by", c.SettleBy},
+	}
+}
+
+// certificate is the certificate of which the claims tell. What is no number, no time, no digest and no word is an
+// error; the rest is for its validation, and for the comparison with what follows.
+func (c Claims) certificate(keyID, jws string) (*schemas.Certificate, error) {
+	var p parsing
+	terms := &schemas.Terms{
+		InvitationId:     c.InvitationID,
+		ContentDigest:    p.digest("content_digest", c.ContentDigest),
+		Seller:           c.Seller,
+		Reference:        c.Reference,
+		Buyer:            c.Buyer,
+		Amount:           &schemas.Money{MinorUnits: p.units("minor_units", c.MinorUnits), Currency: c.Currency},
+		Funding:          schemas.Funding(p.word("funding", c.Funding, schemas.Funding_value, "FUNDING_")),
+		ReceivingBank:    c.ReceivingBank,
+		ReceivingAccount: c.ReceivingAccount,
+		IssuingBank:      c.IssuingBank,
+		AccountSource: schemas.AccountSource(
+			p.word("account_source", c.AccountSource, schemas.AccountSource_value, "ACCOUNT_SOURCE_")),
+		Route: schemas.Route(p.word("route", c.Route, schemas.Route_value, "ROUTE_")),
+		Deadlines: &schemas.Deadlines{
+			AcceptBy: p.time("accept_by", c.AcceptBy), PresentBy: p.time("present_by", c.PresentBy),
+			SettleBy: p.time("settle_by", c.SettleBy),
+		},
+		KeyId:            keyID,
+		DirectoryVersion: p.number("directory_version", c.DirectoryVersion),
+	}
+	if c.AcceptBy+c.PresentBy+c.SettleBy == "" {
+		terms.Deadlines = nil
+	}
+	if terms.GetAccountSource() == schemas.AccountSource_ACCOUNT_SOURCE_CONFIRMED {
+		terms.IssuingAccount = c.IssuingAccount
+	}
+	return &schemas.Certificate{
+		Id: c.CertificateID, Terms: terms, IssuingAccount: c.IssuingAccount, HoldId: c.HoldID, Jws: jws,
+	}, errors.Join(p.faults...)
+}
+
+// parsing reads claims, and remembers which are not what they should be.
+type parsing struct{ faults []error }
+
+func (p *parsing) fault(name, what string) {
+	p.faults = append(p.faults, fmt.Errorf("%s is no %s", name, what))
+}
+
+func (p *parsing) digest(name, text string) []byte {
+	digest, err := hex.DecodeString(text)
+	if err != nil {
+		p.fault(name, "digest in hexadecimal")
+	}
+	return digest
+}
+
+func (p *parsing) number(name, text string) uint64 {
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		p.fault(name, "number")
+	}
+	return number
+}
+
+func (p *parsing) units(name, text string) int64 {
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		p.fault(name, "number")
+	}
+	return number
+}
+
+func (p *parsing) word(name, text string, values map[string]int32, prefix string) int32 {
+	value, ok := values[prefix+strings.ToUpper(strings.ReplaceAll(text, "-", "_"))]
+	if !ok || value == 0 {
+		p.fault(name, "word for one")
+	}
+	return value
+}
+
+func (p *parsing) time(name, text string) *timestamppb.Timestamp {
+	if text == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		p.fault(name, "time")
+	}
+	return timestamppb.New(t)
 }

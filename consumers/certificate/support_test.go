@@ -214,8 +214,8 @@ func participants() *schemas.Directory {
 	}}
 }
 
-func keys(t testing.TB) *certificate.Keys {
-	t.Helper()
+func keys(tb testing.TB) *certificate.Keys {
+	tb.Helper()
 	private := map[string]ed25519.PrivateKey{}
 	for _, bank := range []string{"paga", "aval"} {
 		id, key := certificate.DemonstrationKey(bank)
@@ -223,7 +223,7 @@ func keys(t testing.TB) *certificate.Keys {
 	}
 	k, err := certificate.NewKeys(private)
 	if err != nil {
-		t.Fatalf("NewKeys() = %v", err)
+		tb.Fatalf("NewKeys() = %v", err)
 	}
 	return k
 }
