@@ -23,6 +23,7 @@ const keysMax = 4 << 20
 
 // Keys signs with Ed25519 private keys. It does not change, and may be used by many at a time.
 type Keys struct {
+	ids     []string
 	public  PublicKeys
 	private map[string]privateKey
 }
@@ -35,8 +36,10 @@ type privateKey struct {
 
 // NewKeys makes a signer of private keys by their ids.
 func NewKeys(private map[string]ed25519.PrivateKey) (*Keys, error) {
-	k := &Keys{public: PublicKeys{}, private: map[string]privateKey{}}
-	for _, id := range slices.Sorted(maps.Keys(private)) {
+	k := &Keys{
+		ids: slices.Sorted(maps.Keys(private)), public: PublicKeys{}, private: map[string]privateKey{},
+	}
+	for _, id := range k.ids {
 		key := private[id]
 		if id == "" || len(key) != ed25519.PrivateKeySize {
 			return nil, fmt.Errorf("key %q of %d bytes is no Ed25519 private key with an id", id, len(key))
@@ -57,19 +60,20 @@ func NewKeys(private map[string]ed25519.PrivateKey) (*Keys, error) {
 
 // LoadKeys reads a JWK set (RFC 7517) of Ed25519 private keys (RFC 8037), each with its kid.
 func LoadKeys(r io.Reader) (*Keys, error) {
-	private := map[string]ed25519.PrivateKey{}
-	err := readSet(r, func(jwk jose.JSONWebKey) error {
-		key, ok := jwk.Key.(ed25519.PrivateKey)
-		if !ok {
-			return errors.New("is no Ed25519 private key")
-		}
-		private[jwk.KeyID] = key
-		return nil
-	})
+	set, err := ReadKeySet(r)
 	if err != nil {
 		return nil, err
 	}
-	return NewKeys(private)
+	private := map[string]ed25519.PrivateKey{}
+	for _, jwk := range set.keys {
+		private[jwk.KeyID], _ = jwk.Key.(ed25519.PrivateKey)
+	}
+	k, err := NewKeys(private)
+	if err != nil {
+		return nil, err
+	}
+	k.ids = set.IDs()
+	return k, nil
 }
 
 // Sign implements Signer: a compact JWS (RFC 7515, 7.1), EdDSA, with the key's id as kid. Ed25519 signs equal
@@ -87,6 +91,9 @@ func (k *Keys) Sign(keyID string, payload []byte) (string, error) {
 }
 
 const signatureDigits = (ed25519.SignatureSize*8 + 5) / 6 // of base64url, without padding
+
+// IDs are those of the keys in the order of their set, of which the last one signs, or else of their names.
+func (k *Keys) IDs() []string { return slices.Clone(k.ids) }
 
 // Public are the public keys of the private ones.
 func (k *Keys) Public() PublicKeys { return maps.Clone(k.public) }
@@ -119,17 +126,11 @@ func LoadPublicKeys(r io.Reader) (PublicKeys, error) {
 
 // JWKS is the keys as a JWK set, in the order of their ids.
 func (p PublicKeys) JWKS() ([]byte, error) {
-	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	set := []jose.JSONWebKey{}
 	for _, id := range slices.Sorted(maps.Keys(p)) {
-		set.Keys = append(set.Keys, jose.JSONWebKey{
-			Key: p[id], KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig",
-		})
+		set = append(set, jose.JSONWebKey{Key: p[id], KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig"})
 	}
-	text, err := json.MarshalIndent(set, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("write key set: %w", err)
-	}
-	return append(text, '\n'), nil
+	return writeSet(set)
 }
 
 // readSet visits the keys of a JWK set; each has an id of its own.
@@ -144,6 +145,9 @@ func readSet(r io.Reader, visit func(jose.JSONWebKey) error) error {
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal(text, &set); err != nil {
 		return fmt.Errorf("read key set: %w", err)
+	}
+	if len(set.Keys) == 0 {
+		return errors.New("it is no JWK set, or has no keys")
 	}
 	seen := map[string]bool{}
 	for i, jwk := range set.Keys {
