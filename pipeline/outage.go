@@ -17,7 +17,7 @@ type Waiter struct {
 	Stage     string // empty of the transport, which waits for all
 	Doing     string
 	Topic     string
-	Partition int
+	Partition int // below zero of all
 }
 
 // Outages know who in the process waits, and for what, and tell an operator: one line when an outage begins and one
@@ -71,6 +71,7 @@ type outage struct {
 	key    string
 	cause  string
 	since  time.Time
+	first  Waiter
 	err    error
 	now    map[Waiter]struct{} // who waits
 	all    map[Waiter]struct{} // who waited at any time
@@ -95,7 +96,8 @@ func (o *Outages) Begin(w Waiter, err error) {
 	x := o.open[key]
 	if x == nil {
 		x = &outage{
-			key: key, cause: cause, since: time.Now(), err: err, now: map[Waiter]struct{}{}, all: map[Waiter]struct{}{},
+			key: key, cause: cause, since: time.Now(), first: w, err: err,
+			now: map[Waiter]struct{}{}, all: map[Waiter]struct{}{},
 		}
 		x.gather = time.AfterFunc(gatherFor, func() { o.say(x) })
 		o.open[key] = x
@@ -137,7 +139,8 @@ func (o *Outages) say(x *outage) {
 	x.said = true
 	MeterOr(o.Meter).Counted(EventOutage, "", x.cause, 1)
 	stages, partitions := count(x.now)
-	o.Logger.Warn("waiting", "cause", x.cause, "stages", len(stages), "partitions", partitions, "error", x.err)
+	o.Logger.Warn("waiting", "cause", x.cause, "stages", len(stages), "partitions", partitions,
+		"doing", x.first.Doing, "error", x.err)
 }
 
 // End notes that somebody waits no more.
@@ -194,7 +197,7 @@ func count(waiters map[Waiter]struct{}) (stages []string, partitions int) {
 		if w.Stage != "" {
 			names[w.Stage] = struct{}{}
 		}
-		if w.Topic != "" {
+		if w.Topic != "" && w.Partition >= 0 {
 			places[Waiter{Topic: w.Topic, Partition: w.Partition}] = struct{}{}
 		}
 	}

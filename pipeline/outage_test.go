@@ -55,7 +55,7 @@ func TestAnOutageIsTwoLines(t *testing.T) {
 			outages.End(w)
 			outages.End(w)
 		}
-		want := `level=WARN msg=waiting cause=redis stages=3 partitions=12 error="try 0: connection refused"
+		want := `level=WARN msg=waiting cause=redis stages=3 partitions=12 doing="" error="try 0: connection refused"
 level=INFO msg="going on" cause=redis stages=3 partitions=12 waited=1m0.036s
 `
 		if log.String() != want {
@@ -96,9 +96,9 @@ func TestOutagesAreTold(t *testing.T) {
 		outages.Begin(pipeline.Waiter{Doing: "publish", Topic: "x"}, down)
 		time.Sleep(time.Minute)
 		for _, line := range []string{
-			`msg=waiting cause=certificate stages=1 partitions=2 error="no key for bank-1"`,
-			`msg=waiting cause=funding stages=1 partitions=1 error="no directory"`,
-			`msg=waiting cause=kafka stages=0 partitions=1 error="connection refused"`,
+			`msg=waiting cause=certificate stages=1 partitions=2 doing="" error="no key for bank-1"`,
+			`msg=waiting cause=funding stages=1 partitions=1 doing="" error="no directory"`,
+			`msg=waiting cause=kafka stages=0 partitions=1 doing=publish error="connection refused"`,
 		} {
 			if !strings.Contains(log.String(), line) {
 				t.Errorf("did not tell %s, but\n%s", line, log)

@@ -84,7 +84,7 @@ func TestOutages(t *testing.T) {
 		}
 		idle.signal(t, syscall.SIGTERM)
 		idle.wait(t)
-		if n := idle.logged("kafka does not answer"); n != 1 {
+		if n := idle.logged("msg=waiting cause=kafka"); n != 1 {
 			t.Errorf("it says %d times that it waits for Kafka:\n%s", n, idle.stderr)
 		}
 		if spent := idle.cmd.ProcessState.UserTime() + idle.cmd.ProcessState.SystemTime(); spent > time.Second {
@@ -93,11 +93,11 @@ func TestOutages(t *testing.T) {
 	})
 	j := newJob(t, crowd(6, 3000), "1800")
 	client := start(t, j.args(at...)...)
-	client.awaitLog(t, "kafka does not answer", 1)
+	client.awaitLog(t, "msg=waiting cause=kafka", 1)
 	servers.do(t, "restart", "kafka")
 	client.awaitLog(t, "waiting for redis", 1)
 	time.Sleep(2 * time.Second) // in which it could say so again
-	if client.logged("waiting for redis") != 1 || client.logged("kafka does not answer") != 1 {
+	if client.logged("waiting for redis") != 1 || client.logged("msg=waiting cause=kafka") != 1 {
 		t.Errorf("it says more than once that it waits:\n%s", client.stderr)
 	}
 	servers.do(t, "restart", "redis")
@@ -128,7 +128,7 @@ func TestOutages(t *testing.T) {
 // saysOnce expects that nobody says more often that it waits than there are outages.
 func saysOnce(t *testing.T, p *process, outages int) {
 	t.Helper()
-	form := regexp.MustCompile(`level=WARN msg=("[^"]*"|\w+)( (?:stage|topic|partition|group|to|what)=("[^"]*"|\S+))*`)
+	form := regexp.MustCompile(`level=WARN msg=("[^"]*"|\w+)( (?:cause|stage|topic|partition|group|to|what)=("[^"]*"|\S+))*`)
 	said := map[string]int{}
 	for _, line := range form.FindAllString(p.stderr.String(), -1) {
 		said[line]++

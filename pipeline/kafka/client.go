@@ -53,6 +53,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Meter measures batches and requests. Nil: nobody does.
 	Meter pipeline.Meter
+	// Outages tell of brokers that do not answer. Nil: the client has its own.
+	Outages *pipeline.Outages
 	// SessionTimeout is how long a group waits for a silent member. Zero: SessionTimeoutDefault.
 	SessionTimeout time.Duration
 	// QueueBytes bounds what Publish has taken and not written yet. Zero: QueueBytesDefault.
@@ -91,6 +93,9 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Meter = pipeline.MeterOr(c.Meter)
+	if c.Outages == nil {
+		c.Outages = &pipeline.Outages{Logger: c.Logger, Meter: c.Meter}
+	}
 	return c
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/aval-systems/aval/pipeline"
 )
 
 var (
@@ -131,16 +133,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// retry repeats f until it succeeds, fails for good, or ctx or the client ends. That it waits is said once.
+// waits notes that somebody waits for the brokers.
+func (c *Client) waits(w pipeline.Waiter, err error) {
+	c.config.Outages.Begin(w, &pipeline.ServerError{Server: pipeline.ServerKafka, Err: err})
+}
+
+// retry repeats f until it succeeds, fails for good, or ctx or the client ends.
 func (c *Client) retry(ctx context.Context, what string, f func(context.Context) error) error {
-	said := false
+	waiter := pipeline.Waiter{Doing: what}
+	defer c.config.Outages.End(waiter)
 	for attempt := 0; ; attempt++ {
 		err := f(ctx)
 		switch {
 		case err == nil:
-			if said {
-				c.log.InfoContext(ctx, "kafka answers again", "to", what)
-			}
 			return nil
 		case c.ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ErrClosed)
@@ -149,10 +154,8 @@ func (c *Client) retry(ctx context.Context, what string, f func(context.Context)
 		case !retriable(err):
 			return fmt.Errorf("%s: %w", what, denied(err, c.config.Brokers))
 		}
-		if attempt == attemptsQuiet {
-			said = true
-			c.log.WarnContext(ctx, "kafka does not answer as it should; it is asked again until it does",
-				"to", what, "brokers", c.config.Brokers, "error", err)
+		if attempt >= attemptsQuiet {
+			c.waits(waiter, err)
 		}
 		if !sleep(ctx, backoff(attempt, retryFirst, retryMost)) {
 			return fmt.Errorf("%s: %w (%w)", what, ctx.Err(), err)

@@ -27,8 +27,9 @@ var errOutOfRange = errors.New("the offset is not there")
 // fetcher reads many partitions at a time: one long poll for each leader, over all its partitions that have
 // room.
 type fetcher struct {
-	c    *Client
-	kick chan struct{}
+	c     *Client
+	stage string // who reads; empty of none
+	kick  chan struct{}
 
 	mu      sync.Mutex
 	cursors []*cursor
@@ -57,8 +58,10 @@ type cursor struct {
 	due      time.Time
 }
 
-func newFetcher(c *Client) *fetcher {
-	return &fetcher{c: c, kick: make(chan struct{}, 1), polls: map[int32]int{}, rest: map[int32]time.Time{}}
+func newFetcher(c *Client, stage string) *fetcher {
+	return &fetcher{
+		c: c, stage: stage, kick: make(chan struct{}, 1), polls: map[int32]int{}, rest: map[int32]time.Time{},
+	}
 }
 
 // add begins to read a partition. The signal may be shared by cursors.
@@ -84,6 +87,7 @@ func (f *fetcher) add(at place, from int64, room int, signal chan struct{}) *cur
 func (f *fetcher) remove(c *cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.c.config.Outages.End(f.waiter(c))
 	c.gone, c.chunks, c.bytes = true, nil, 0
 	for i, other := range f.cursors {
 		if other == c {
@@ -295,15 +299,20 @@ func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGr
 		return
 	}
 	if c.attempts > attemptsQuiet {
-		f.c.log.InfoContext(ctx, "a partition can be read again", "topic", f.c.plain(c.topic), "partition",
-			c.partition)
+		f.c.config.Outages.End(f.waiter(c))
 	}
 	c.attempts = 0
 }
 
-// attemptsQuiet is how often something is tried before it is said that it does not work: for about two seconds. A
-// broker that has just been told of a topic, or of its leadership, needs one.
-const attemptsQuiet = 8
+func (f *fetcher) waiter(c *cursor) pipeline.Waiter {
+	return pipeline.Waiter{
+		Stage: f.stage, Doing: "read", Topic: f.c.plain(c.topic), Partition: int(c.partition),
+	}
+}
+
+// attemptsQuiet is how often something is tried before it counts as an outage: for about a second, and it is told
+// after one more. A broker that has just been told of a topic, or of its leadership, needs one.
+const attemptsQuiet = 7
 
 // failed makes the cursor wait, and whoever reads it know what does not pass. The mutex is held.
 func (f *fetcher) failed(ctx context.Context, c *cursor, err error, polls *sync.WaitGroup) {
@@ -314,8 +323,7 @@ func (f *fetcher) failed(ctx context.Context, c *cursor, err error, polls *sync.
 	}
 	c.due = time.Now().Add(backoff(c.attempts, retryFirst, retryMost))
 	if c.attempts++; c.attempts == attemptsQuiet+1 {
-		f.c.log.WarnContext(ctx, "a partition cannot be read; it is tried until it can",
-			"topic", f.c.plain(c.topic), "partition", c.partition, "error", err)
+		f.c.waits(f.waiter(c), err)
 	}
 	if !moved(err) || f.asking {
 		return

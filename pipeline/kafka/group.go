@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +59,9 @@ func (c *Client) subscribe(
 	s := &subscription{
 		c: c, config: config, topic: topic, single: single,
 		log: c.log.With("group", config.Group, "topic", topic),
-		out: make(chan *message.Message), done: make(chan struct{}), fetcher: newFetcher(c),
-		shards: map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
+		out: make(chan *message.Message), done: make(chan struct{}),
+		fetcher: newFetcher(c, stageOf(config.Group, topic)),
+		shards:  map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
 		conns: map[net.Conn]struct{}{},
 	}
 	s.commits = newCommitter(c, config.Group, topic)
@@ -104,9 +106,20 @@ func (s *subscription) run() {
 	s.leave(group, deadline)
 }
 
+// stageOf is whose the group is: its name is the stage's, or begins with it and ends with the topic's.
+func stageOf(group, topic string) string { return strings.TrimSuffix(group, "."+topic) }
+
+func (s *subscription) waiter(doing string, partition int) pipeline.Waiter {
+	return pipeline.Waiter{
+		Stage: stageOf(s.config.Group, s.topic), Doing: doing, Topic: s.topic, Partition: partition,
+	}
+}
+
 // join waits for the topic and begins to join the group.
 func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
-	for said := false; ; {
+	waiter := s.waiter("find the topic", -1)
+	defer s.c.config.Outages.End(waiter)
+	for {
 		_, err := s.c.Partitions(s.ctx, s.topic)
 		if err == nil {
 			break
@@ -114,10 +127,7 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 		if s.ctx.Err() != nil || s.c.ctx.Err() != nil {
 			return nil, err
 		}
-		if !said {
-			said = true
-			s.log.WarnContext(s.ctx, "a topic is waited for", "error", err)
-		}
+		s.c.waits(waiter, err)
 	}
 	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID: s.c.wire(s.config.Group), Brokers: s.c.config.Brokers, Topics: []string{s.c.wire(s.topic)},
@@ -139,25 +149,21 @@ func (s *subscription) join() (*kafkago.ConsumerGroup, error) {
 // follow goes from generation to generation until ctx ends.
 func (s *subscription) follow(ctx context.Context, group *kafkago.ConsumerGroup) {
 	lost := s.c.config.SessionTimeout + rebalanceTimeout
-	said := false
+	waiter := s.waiter("join the group", -1)
+	defer s.c.config.Outages.End(waiter)
 	for ctx.Err() == nil {
 		next, cancel := context.WithTimeout(ctx, lost)
 		generation, err := group.Next(next)
 		cancel()
 		switch {
 		case err == nil:
-			if said {
-				s.log.InfoContext(s.ctx, "the group was joined")
-			}
-			said = false
+			s.c.config.Outages.End(waiter)
 			s.assign(generation)
 		case ctx.Err() != nil:
 			return
 		default:
-			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) &&
-				!said {
-				said = true
-				s.log.WarnContext(s.ctx, "the group cannot be joined; it is tried until it can", "error", err)
+			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, kafkago.RebalanceInProgress) {
+				s.c.waits(waiter, err)
 			}
 			s.abandon(lost)
 		}

@@ -168,7 +168,7 @@ func (c *Client) Tail(
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	t := &tail{c: c, topic: topic, visit: visit, fetcher: newFetcher(c), signal: make(chan struct{}, 1)}
+	t := &tail{c: c, topic: topic, visit: visit, fetcher: newFetcher(c, ""), signal: make(chan struct{}, 1)}
 	stopped := make(chan struct{})
 	if !c.task(func(closed context.Context) {
 		defer close(stopped)

@@ -34,7 +34,6 @@ type delivery struct {
 
 	attempts int
 	due      time.Time
-	said     bool
 }
 
 // sender merges the batches that wait for one broker into one request. It repeats a batch, with the same
@@ -224,11 +223,12 @@ func (s *sender) send(ctx context.Context, g *group, batch []*delivery) {
 		base, failure := verdict(d, codes, err)
 		switch {
 		case failure == nil:
-			s.written(ctx, d)
+			s.written(d)
 			d.done(base, nil)
 		case ctx.Err() != nil:
 			d.done(-1, ErrClosed)
 		case !retriable(failure):
+			s.settled(d)
 			d.done(base, failure)
 		default:
 			r.moved = r.moved || moved(failure)
@@ -272,24 +272,31 @@ func (s *sender) postpone(d *delivery, err error) bool {
 // abandoned ends a delivery that nobody waits for any more. It says once of any other that it waits.
 func (s *sender) abandoned(d *delivery, err error) bool {
 	if !d.wanted() {
+		s.settled(d)
 		d.done(-1, err)
 		return true
 	}
-	if d.attempts > attemptsQuiet && !d.said {
-		d.said = true
-		s.c.log.Warn("a partition takes no records; they are offered until it does",
-			"topic", s.c.plain(d.topic), "partition", d.partition, "error", err)
+	if d.attempts > attemptsQuiet {
+		s.c.waits(s.waiter(d), err)
 	}
 	return false
 }
 
-func (s *sender) written(ctx context.Context, d *delivery) {
+func (s *sender) written(d *delivery) {
 	records := int(int32(binary.BigEndian.Uint32(d.set[prefixBytes+countAt:]))) //nolint:gosec // it was made here
 	s.c.config.Meter.Wrote(s.c.plain(d.topic), records, len(d.set))
-	if d.said {
-		s.c.log.InfoContext(ctx, "a partition takes records again",
-			"topic", s.c.plain(d.topic), "partition", d.partition, "attempts", d.attempts)
+	s.settled(d)
+}
+
+// settled notes that nobody waits for the delivery any more.
+func (s *sender) settled(d *delivery) {
+	if d.attempts > attemptsQuiet {
+		s.c.config.Outages.End(s.waiter(d))
 	}
+}
+
+func (s *sender) waiter(d *delivery) pipeline.Waiter {
+	return pipeline.Waiter{Doing: "publish", Topic: s.c.plain(d.topic), Partition: int(d.partition)}
 }
 
 // end tells everybody who still waits that nothing more is sent.

@@ -108,22 +108,21 @@ func (h *shard) resume() (int64, bool) {
 	mark := h.mark
 	h.ahead = pipeline.Mark{Offset: -1}
 	h.mu.Unlock()
+	waiter := h.s.waiter("resume", h.partition)
+	defer h.s.c.config.Outages.End(waiter)
 	for attempt := 0; ; attempt++ {
 		from, err := h.where(mark)
 		if h.ctx.Err() != nil {
 			return 0, false
 		}
 		if err == nil {
-			if attempt > attemptsQuiet {
-				h.log.InfoContext(h.ctx, "a partition resumed")
-			}
 			h.mu.Lock()
 			h.next = from
 			h.mu.Unlock()
 			return from, true
 		}
-		if attempt == attemptsQuiet {
-			h.log.WarnContext(h.ctx, "a partition cannot resume; it is tried until it can", "error", err)
+		if attempt >= attemptsQuiet {
+			h.s.c.config.Outages.Begin(waiter, err)
 		}
 		if !sleep(h.ctx, backoff(attempt, nackFirst, nackMost)) {
 			return 0, false
