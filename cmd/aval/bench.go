@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aval-systems/aval/pipeline/kafka"
 	"github.com/aval-systems/aval/producers/bench"
 	"github.com/aval-systems/aval/producers/demo"
+	"github.com/aval-systems/aval/schemas"
 )
 
 // benchFlags are the flags of aval bench.
@@ -23,6 +25,8 @@ type benchFlags struct {
 	duration    time.Duration
 	warmUp      time.Duration
 	rate        int
+	overload    bool
+	idle        time.Duration
 	outstanding int
 	parties     int
 	hot         bool
@@ -34,6 +38,9 @@ type benchFlags struct {
 const (
 	benchDuration = 60 * time.Second
 	benchWarmUp   = 30 * time.Second // a cold JVM costs twice to three times as much for so long
+
+	floorPart = 10 // of the duration, for each floor
+	floorMost = 5 * time.Second
 )
 
 // benchKind is a kind of load.
@@ -92,6 +99,8 @@ Processor time of servers on this machine is read from the system.`,
 	c.Flags().DurationVar(&f.duration, "duration", benchDuration, "how long to measure")
 	c.Flags().DurationVar(&f.warmUp, "warm-up", benchWarmUp, "how long to offer the same before it is measured")
 	c.Flags().IntVar(&f.rate, "rate", 0, "items a second to offer (default: as many as are taken)")
+	c.Flags().BoolVar(&f.overload, "overload", false, "of certificates: offer twice the maximum, too")
+	c.Flags().DurationVar(&f.idle, "idle", 0, "of certificates: measure the stages at rest for so long, too")
 	c.Flags().IntVar(&f.outstanding, "outstanding", bench.OutstandingDefault,
 		"without --rate, how many items are on their way at most")
 	c.Flags().IntVar(&f.parties, "parties", bench.PartiesDefault, "how many buyers there are, and how many sellers")
@@ -139,13 +148,14 @@ func (f *benchFlags) run(c *cobra.Command, kind benchKind) (err error) {
 	if err != nil {
 		return failed(err)
 	}
-	defer func() { err = failed(errors.Join(err, s.close())) }()
+	defer func() { err = errors.Join(err, failed(s.close())) }()
 	if !f.keep && p.namespace == name {
-		defer func() { err = errors.Join(err, s.remove(context.WithoutCancel(ctx))) }()
+		defer func() { err = errors.Join(err, failed(s.remove(context.WithoutCancel(ctx)))) }()
 	}
 	report, err := f.measure(c, kind, s, p, bench.Config{
 		Partitions: s.partitions, WarmUp: f.warmUp, Duration: f.duration, Rate: f.rate, Outstanding: f.outstanding,
-		Parties: f.parties, Hot: f.hot, Run: name, Now: time.Now, Progress: progress, Logger: logger,
+		Parties: f.parties, Hot: f.hot, Overload: f.overload, Idle: f.idle, Run: name,
+		Now: time.Now, Progress: progress, Logger: logger,
 	})
 	if err != nil {
 		return failed(err)
@@ -178,10 +188,40 @@ func (f *benchFlags) measure(
 	if err != nil {
 		return report, err
 	}
+	if err := f.floors(ctx, m, config, deps, &report); err != nil {
+		return report, err
+	}
 	report.Partitions, report.At, report.Machine = s.partitions, time.Now().UTC(), machine()
-	report.RSS, report.ClientRSS = m.stages.resident(), peak(selfPID)
+	report.Client(peak(selfPID))
 	report.Versions = m.versions(ctx)
 	return report, nil
+}
+
+// floors measures what the servers do of the same without this system. Nothing else is under way.
+func (f *benchFlags) floors(
+	ctx context.Context, m *meter, config bench.Config, deps bench.Deps, report *bench.Report,
+) error {
+	took := min(max(f.duration/floorPart, time.Second), floorMost)
+	if err := m.system.kafka.EnsureTopics(ctx, []kafka.TopicSpec{
+		{Name: bench.TopicCopyFrom, Partitions: m.system.partitions},
+		{Name: bench.TopicCopyTo, Partitions: m.system.partitions},
+	}, 0); err != nil {
+		return err
+	}
+	copied, err := bench.Copy(ctx, config, deps, *report, took)
+	if err != nil {
+		return err
+	}
+	config.Progress.Stage("run a bare script", 0)
+	defer config.Progress.Done()
+	batch := int(report.Batches[schemas.TopicEntries].Whole() / 2)
+	script, err := m.script(ctx, batch, true, took)
+	if err != nil {
+		return err
+	}
+	forgetful, err := m.script(ctx, batch, false, took)
+	report.Floors = bench.Floors{Copy: &copied, Script: &script, Forgetful: &forgetful}
+	return err
 }
 
 // benchName is a namespace that nobody else uses.

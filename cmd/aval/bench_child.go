@@ -26,8 +26,8 @@ type stagesProcess struct {
 	args    []string
 	stderr  io.Writer
 	process *exec.Cmd // nil while it does not run
-	ended   chan error
-	peak    *bench.Number // resident memory of those that have ended
+	end     context.CancelFunc
+	peak    int64 // resident memory of those that have ended, in bytes
 }
 
 var _ bench.Stages = (*stagesProcess)(nil)
@@ -40,8 +40,9 @@ func newStages(flags *pflag.FlagSet, p place, partitions int, stages []string) *
 		"--stages", strings.Join(stages, ","),
 	}}
 	flags.Visit(func(flag *pflag.Flag) {
-		if of := flag.Annotations[groupAnnotation]; slices.Contains(of, string(groupServers)) && flag.Name != "namespace" ||
-			slices.Contains(of, string(groupSecurity)) {
+		of := flag.Annotations[groupAnnotation]
+		server := slices.Contains(of, string(groupServers)) && flag.Name != "namespace"
+		if server || slices.Contains(of, string(groupSecurity)) {
 			s.args = append(s.args, "--"+flag.Name+"="+flag.Value.String())
 		}
 	})
@@ -54,14 +55,17 @@ func (s *stagesProcess) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start stages: %w", err)
 	}
-	process := exec.CommandContext(context.WithoutCancel(ctx), program, s.args...) //nolint:gosec // this program itself
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	process := exec.CommandContext(ctx, program, s.args...) //nolint:gosec // this program itself
+	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
+	process.WaitDelay = stopPatience
 	process.Env, process.Stderr = os.Environ(), s.stderr
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the terminal reaches the bench alone
 	if err := process.Start(); err != nil {
+		end()
 		return fmt.Errorf("start stages: %w", err)
 	}
-	s.process, s.ended = process, make(chan error, 1)
-	go func() { s.ended <- process.Wait() }()
+	s.process, s.end = process, end
 	return nil
 }
 
@@ -73,14 +77,12 @@ func (s *stagesProcess) pid() int {
 	return s.process.Process.Pid
 }
 
-// resident is the most memory that the stages had.
-func (s *stagesProcess) resident() *bench.Number {
+// resident is the most memory that the stages had, in bytes; zero where nobody can tell.
+func (s *stagesProcess) resident() int64 {
 	if s == nil {
-		return nil
+		return 0
 	}
-	if now := peak(s.pid()); now != nil && (s.peak == nil || *now > *s.peak) {
-		s.peak = now
-	}
+	s.peak = max(s.peak, peak(s.pid()))
 	return s.peak
 }
 
@@ -91,20 +93,14 @@ func (s *stagesProcess) Stop() error {
 	}
 	s.resident()
 	defer func() { s.process = nil }()
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop stages: %w", err)
-	}
-	timer := time.NewTimer(stopPatience)
-	defer timer.Stop()
-	select {
-	case err := <-s.ended:
-		if err != nil {
-			return fmt.Errorf("the stages ended with: %w", err)
-		}
+	s.end()
+	err := s.process.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.Is(err, context.Canceled) && s.process.ProcessState.Success():
 		return nil
-	case <-timer.C:
-		_ = s.process.Process.Kill()
-		<-s.ended
-		return fmt.Errorf("the stages did not end within %s of being asked to, and were killed", stopPatience)
+	case errors.As(err, &exit) && !exit.Exited():
+		return fmt.Errorf("the stages did not end within %s of being asked to, or were killed: %w", stopPatience, err)
 	}
+	return fmt.Errorf("the stages ended with: %w", err)
 }

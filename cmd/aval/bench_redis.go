@@ -50,34 +50,49 @@ func (m *meter) memory(ctx context.Context) (bench.Held, error) {
 
 // bookSizes is what the keys of each book take, about.
 func bookSizes(ctx context.Context, c redis.Cmdable, namespace string, books ...book.Book) ([]int64, error) {
-	prefixes := make([]string, len(books))
+	sizes := make([]int64, len(books))
+	samples := make([]sampled, len(books))
 	for i, b := range books {
-		prefixes[i] = namespace + ":{" + b.Name() + ":"
+		samples[i].prefix = namespace + ":{" + b.Name() + ":"
 	}
-	sizes, counts := make([]int64, len(books)), make([]int64, len(books))
 	err := eachKey(ctx, c, namespace, func(keys []string) error {
 		for _, key := range keys {
-			for i, prefix := range prefixes {
-				if !strings.HasPrefix(key, prefix) {
-					continue
+			for i := range samples {
+				size, err := samples[i].size(ctx, c, key)
+				if err != nil {
+					return err
 				}
-				weight := int64(1)
-				if counts[i]++; counts[i] > sampleKeys {
-					weight = sampleEvery
-				}
-				if counts[i]%weight != 0 {
-					continue
-				}
-				size, err := c.MemoryUsage(ctx, key, sampleRows).Result()
-				if err != nil && !errors.Is(err, redis.Nil) {
-					return fmt.Errorf("ask Redis for the size of a key: %w", err)
-				}
-				sizes[i] += size * weight
+				sizes[i] += size
 			}
 		}
 		return nil
 	})
 	return sizes, err
+}
+
+// sampled looks at some of many keys, in the place of all.
+type sampled struct {
+	prefix string
+	count  int64
+}
+
+// size is what the key counts: nothing where another one counts in its place.
+func (s *sampled) size(ctx context.Context, c redis.Cmdable, key string) (int64, error) {
+	if !strings.HasPrefix(key, s.prefix) {
+		return 0, nil
+	}
+	weight := int64(1)
+	if s.count++; s.count > sampleKeys {
+		weight = sampleEvery
+	}
+	if s.count%weight != 0 {
+		return 0, nil
+	}
+	size, err := c.MemoryUsage(ctx, key, sampleRows).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("ask Redis for the size of a key: %w", err)
+	}
+	return size * weight, nil
 }
 
 // eachKey visits the keys of a namespace on a server, some at a time.
@@ -106,7 +121,7 @@ func (s *system) eachRedis(ctx context.Context, visit func(context.Context, redi
 
 // remove deletes the topics and the keys of the namespace.
 func (s *system) remove(ctx context.Context) error {
-	var topics []string
+	topics := []string{bench.TopicCopyFrom, bench.TopicCopyTo}
 	for _, t := range schemas.Topics() {
 		topics = append(topics, t.Name)
 	}

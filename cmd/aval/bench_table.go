@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -35,7 +36,8 @@ func benchRows(r bench.Report) []benchRow {
 	rows := []benchRow{
 		{"kind", r.Kind, "offered " + r.Offered},
 		{"measured", r.Seconds.Short() + " s", "after " + r.Warmed.Short() + " s of warming up"},
-		{"count", fmt.Sprint(r.Count), fmt.Sprintf("lost %d, refused %d, twice %d", r.Lost, r.Refused, r.Twice)},
+		{"count", strconv.FormatInt(r.Count, 10), fmt.Sprintf("lost %d, refused %d, twice %d, undone %d",
+			r.Lost, r.Refused, r.Twice, r.Undone)},
 		{"rate", r.Rate.Short() + "/s", ""},
 		{
 			"latency", fmt.Sprintf("p50 %s ms, p99 %s ms, p99.9 %s ms", r.Latency.P50.Short(), r.Latency.P99.Short(),
@@ -53,12 +55,15 @@ func benchRows(r bench.Report) []benchRow {
 	}
 	return append(rows,
 		benchRow{"floor: kafka copy", short(r.Floors.Copy) + "/s", "as many records of the same size"},
-		benchRow{"floor: bare script", short(r.Floors.Script) + "/s", "the same work, batches of the same size"},
+		benchRow{
+			"floor: bare script", short(r.Floors.Script) + "/s",
+			"without remembering identifiers " + short(r.Floors.Forgetful) + "/s",
+		},
 		benchRow{"redis", short(r.RedisBytes) + " bytes an open one", fmt.Sprintf(
 			"accounts %s, pre-issues %s, register %s; of %d", r.Redis.Accounts.Short(), r.Redis.PreIssues.Short(),
 			r.Redis.Register.Short(), r.Redis.Items)},
 		benchRow{"resident", short(r.RSS) + " MiB", "client " + short(r.ClientRSS) + " MiB"},
-		benchRow{"partitions", fmt.Sprint(r.Partitions), ""},
+		benchRow{"partitions", strconv.Itoa(r.Partitions), ""},
 		benchRow{
 			"machine", fmt.Sprintf("%d cores", r.Machine.Cores),
 			strings.Join([]string{r.Machine.Model, r.Machine.System}, ", "),

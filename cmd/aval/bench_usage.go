@@ -47,6 +47,7 @@ func (m *meter) usage(context.Context) (bench.Usage, error) {
 	return bench.Usage{
 		Aval: processTime(m.stages.pid()), Kafka: processTime(m.kafka), Redis: processTime(m.redis),
 		Client: time.Duration(self.Utime.Nano() + self.Stime.Nano()), Busy: busy, Total: total,
+		Resident: m.stages.resident(),
 	}, nil
 }
 
@@ -111,23 +112,22 @@ func machineTime() (busy, total time.Duration) {
 	return total - ticks(fields[idle], fields[waiting]), total
 }
 
-// peak is the most memory that a process had resident, in MiB.
-func peak(pid int) *bench.Number {
+// peak is the most memory that a process had resident, in bytes; zero where nobody can tell.
+func peak(pid int) int64 {
 	name := strconv.Itoa(pid)
 	if pid == selfPID {
 		name = "self"
 	}
-	text, err := os.ReadFile(filepath.Join("/proc", name, "status"))
+	text, err := os.ReadFile(filepath.Join("/proc", name, "status")) //nolint:gosec // a number
 	if err != nil {
-		return nil
+		return 0
 	}
 	_, after, ok := bytes.Cut(text, []byte("VmHWM:"))
 	fields := strings.Fields(string(after))
 	if !ok || len(fields) == 0 {
-		return nil
+		return 0
 	}
-	n := bench.Per(number(fields[0]), 1<<10)
-	return &n
+	return number(fields[0]) << 10
 }
 
 // listener is the process of this machine that listens at an address, or zero.
@@ -143,7 +143,8 @@ func listener(address string) int {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, link := range links {
 		target, err := os.Readlink(link)
-		if inode, ok := strings.CutPrefix(target, "socket:["); err == nil && ok && inodes[strings.TrimSuffix(inode, "]")] {
+		inode, ok := strings.CutPrefix(target, "socket:[")
+		if err == nil && ok && inodes[strings.TrimSuffix(inode, "]")] {
 			return int(number(strings.Split(link, "/")[2]))
 		}
 	}

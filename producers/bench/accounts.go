@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aval-systems/aval/schemas"
@@ -14,8 +13,8 @@ const (
 	warmPairs    = 100_000
 	roundSeconds = 10
 	roundMin     = 50_000
-	// latencyShare of the duration is given to the latency at half the rate that was found.
-	latencyShare = 4
+	// latencyPart of the duration is given to the latency at half the rate that was found.
+	latencyPart = 4
 )
 
 // Accounts measures the accounts book alone: a pair is a hold and its capture. Work is piled up in the command topic
@@ -79,7 +78,7 @@ func (x *pairs) begin(ctx context.Context, r *Report) error {
 	r.Warmed = Seconds(x.Now().Sub(began))
 	// A round takes some seconds of what the warm-up did, which was slower: it made its work beside.
 	found := Rate(int64(warmPairs+holds), x.Now().Sub(began)).Whole()
-	x.RoundPairs = int(min(max(found*roundSeconds, roundMin), int64(x.RoundPairs))) //nolint:gosec // below RoundPairs
+	x.RoundPairs = int(min(max(found*roundSeconds, roundMin), int64(x.RoundPairs)))
 	after, err := x.deps.Memory(ctx)
 	if err != nil {
 		return err
@@ -203,34 +202,18 @@ func (x *pairs) round(ctx context.Context, all *spent) error {
 
 // verify reads the journal back: each movement was done, once.
 func (x *pairs) verify(ctx context.Context, r *Report, from []int64, items int64) error {
-	x.Progress.Stage("read back", int(items))
+	x.Progress.Stage("read back", 0)
 	defer x.Progress.Done()
 	a := &answered{}
-	return during(ctx, func(ctx context.Context) error {
-		s := newStandstill(x.Now)
-		told := int64(0)
-		for {
-			done, other := a.counts()
-			x.Progress.Add(int(done + other - told))
-			told = done + other
-			r.Refused, r.Lost, r.Twice = other, max(items-told, 0), max(done-items, 0)
-			if told >= items || s.at(told) {
-				return nil
-			}
-			if err := pause(ctx, pollEvery); err != nil {
-				return err
-			}
-		}
-	}, func(ctx context.Context) error {
-		return x.deps.Log.Tail(ctx, schemas.TopicEntries, slices.Clone(from), a.visit)
-	})
+	return during(ctx, func(ctx context.Context) error { return x.rest(ctx, r, a, items) },
+		func(ctx context.Context) error { return x.deps.Log.Tail(ctx, schemas.TopicEntries, from, a.visit) })
 }
 
 // timed takes the latency at a rate, from when a pair was to be sent until its capture was read in the journal.
 func (x *pairs) timed(ctx context.Context, r *Report) error {
 	rate, d := int64(x.Rate), x.Duration
 	if rate == 0 {
-		rate, d = max(r.Rate.Whole()/2, 1), max(x.Duration/latencyShare, time.Second)
+		rate, d = max(r.Rate.Whole()/2, 1), max(x.Duration/latencyPart, time.Second)
 	}
 	ends, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
 	if err != nil {
@@ -245,40 +228,46 @@ func (x *pairs) timed(ctx context.Context, r *Report) error {
 			latency.Add(x.Now().Sub(began) - time.Duration((n-first)*int64(time.Second)/rate))
 		}
 	}}
-	err = during(ctx, func(ctx context.Context) error {
-		before, err := x.deps.Usage(ctx)
-		if err != nil {
+	var before, after Usage
+	done := int64(0)
+	err = during(ctx, func(ctx context.Context) (err error) {
+		if before, err = x.deps.Usage(ctx); err != nil {
 			return err
 		}
 		if err := x.pace(ctx, began, first, rate, d); err != nil {
 			return err
 		}
-		took := x.Now().Sub(began)
-		after, err := x.deps.Usage(ctx)
-		if err != nil {
+		done, _ = a.counts()
+		if after, err = x.deps.Usage(ctx); err != nil {
 			return err
 		}
+		took := x.Now().Sub(began)
 		if x.Rate > 0 {
-			done, _ := a.counts()
 			r.Offered, r.Count, r.Seconds, r.Rate = Open, done/2, Seconds(took), Rate(done/2, took)
 			r.Between(before, after, done/2)
 		}
-		s := newStandstill(x.Now)
-		for {
-			done, other := a.counts()
-			if left := 2*(x.sent-first) - done - other; left <= 0 || s.at(left) {
-				r.Lost, r.Refused = r.Lost+max(left, 0), r.Refused+other
-				return nil
-			}
-			if err := pause(ctx, pollEvery); err != nil {
-				return err
-			}
-		}
+		r.RSS = mebibytes(after.Resident)
+		return x.rest(ctx, r, a, 2*(x.sent-first))
 	}, func(ctx context.Context) error {
 		return x.deps.Log.Tail(ctx, schemas.TopicEntries, ends[schemas.TopicEntries], a.visit)
 	})
 	r.Latency, r.LatencyRate = LatencyOf(&latency), Number(rate)*thousand
 	return err
+}
+
+// rest waits until so many items were read back, or nothing comes any more.
+func (x *pairs) rest(ctx context.Context, r *Report, a *answered, items int64) error {
+	s := newStandstill(x.Now)
+	for {
+		done, other := a.counts()
+		if left := items - done - other; left <= 0 || s.at(left) {
+			r.Lost, r.Refused, r.Twice = r.Lost+max(left, 0), r.Refused+other, r.Twice+max(-left, 0)
+			return nil
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return err
+		}
+	}
 }
 
 // pace publishes pairs as they are due.

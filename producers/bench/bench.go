@@ -42,13 +42,15 @@ type Config struct {
 	Partitions  int
 	WarmUp      time.Duration // not measured: a cold JVM costs thrice as much
 	Duration    time.Duration
-	Rate        int    // items a second; zero: as fast as they are taken
-	Outstanding int    // items on their way at most, where no rate is given; zero: OutstandingDefault
-	Parties     int    // buyers, and as many sellers; zero: PartiesDefault
-	Run         string // makes identifiers those of this run
-	Hot         bool   // one account with many live holds, instead of many accounts
-	HotHolds    int    // of that account; zero: HotHoldsDefault
-	RoundPairs  int    // that are piled up at a time; zero: RoundPairsDefault
+	Rate        int           // items a second; zero: as fast as they are taken
+	Outstanding int           // items on their way at most, where no rate is given; zero: OutstandingDefault
+	Parties     int           // buyers, and as many sellers; zero: PartiesDefault
+	Run         string        // makes identifiers those of this run
+	Hot         bool          // one account with many live holds, instead of many accounts
+	HotHolds    int           // of that account; zero: HotHoldsDefault
+	Overload    bool          // offer twice the maximum too
+	Idle        time.Duration // how long to measure the system at rest in the end
+	RoundPairs  int           // that are piled up at a time; zero: RoundPairsDefault
 
 	// Directory is published where there is none. Nil: the one that is there is used.
 	Directory *schemas.Directory

@@ -52,7 +52,7 @@ func directory(ctx context.Context, c Config, d Deps) (uint64, error) {
 		}
 		end = 1
 	}
-	return uint64(end), nil //nolint:gosec // offsets are not below zero
+	return uint64(end), nil
 }
 
 // stand is what there is at a moment.
@@ -61,8 +61,8 @@ type stand struct {
 	held Held
 }
 
+// run offers in one way after the other. What it found first is the report.
 func (x *deals) run(ctx context.Context) (Report, error) {
-	follows := []string{schemas.TopicPreIssues, schemas.TopicCertificates, schemas.TopicRefusals}
 	before, err := x.look(ctx)
 	if err != nil {
 		return Report{}, err
@@ -76,9 +76,10 @@ func (x *deals) run(ctx context.Context) (Report, error) {
 	}
 	var window map[string][]int64
 	err = during(ctx, func(ctx context.Context) (err error) {
-		window, err = x.measure(ctx, &r)
+		window, err = x.phases(ctx, &r)
 		return err
-	}, x.offer, x.reply, x.watch, tail(follows[0], x.preIssues), tail(follows[1], x.certificates), tail(follows[2], x.refusals))
+	}, x.offer, x.reply, x.watch, tail(schemas.TopicPreIssues, x.preIssues),
+		tail(schemas.TopicCertificates, x.certificates), tail(schemas.TopicRefusals, x.refusals))
 	if err != nil {
 		return Report{}, err
 	}
@@ -86,9 +87,121 @@ func (x *deals) run(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r.account(x.all, before.ends, after.ends)
-	r.remember(x.all, before.held, after.held)
+	x.Progress.Stage("look at the topics", 0)
+	defer x.Progress.Done()
+	items := x.sent - r.Lost - r.Refused
+	r.account(items, before.ends, after.ends)
+	r.remember(items, before.held, after.held)
 	return r, r.batches(ctx, x.deps, window, after.ends)
+}
+
+// Parts of the duration, and the warming up, of what is measured after the maximum.
+const (
+	halfPart     = 4
+	overloadPart = 2
+	warmAgain    = 2 * time.Second
+)
+
+// phases measures at the rate; or the maximum, then the latency at half of it, then what twice of it does.
+func (x *deals) phases(ctx context.Context, r *Report) (window map[string][]int64, err error) {
+	f, err := x.phase(ctx, "measure", x.Rate, x.WarmUp, x.Duration)
+	if err != nil {
+		return nil, err
+	}
+	r.found(f)
+	r.Latency, r.LatencyRate = LatencyOf(&f.latency), r.Rate
+	if x.Rate > 0 {
+		return f.ends, x.idle(ctx, r)
+	}
+	r.Saturated = &r.Latency
+	half := max(r.Rate.Whole()/2, 1)
+	h, err := x.phase(ctx, "measure at half of it", int(half), warmAgain, max(x.Duration/halfPart, time.Second))
+	if err != nil {
+		return nil, err
+	}
+	saturated := r.Latency
+	r.Saturated, r.Latency, r.LatencyRate = &saturated, LatencyOf(&h.latency), Number(half)*thousand
+	r.left(h)
+	if x.Overload {
+		rate := 2 * max(r.Rate.Whole(), 1)
+		o, err := x.phase(ctx, "measure at twice of it", int(rate), 0, max(x.Duration/overloadPart, time.Second))
+		if err != nil {
+			return nil, err
+		}
+		r.left(o)
+		r.Overload = &Overload{
+			Wanted: Number(rate) * thousand, Seconds: Seconds(o.took), Rate: Rate(o.count, o.took), Waiting: o.waiting,
+			Lost: o.lost, Drained: Rate(o.count+o.waiting-o.lost, o.took+o.drained), RSS: mebibytes(o.after.Resident),
+		}
+	}
+	return f.ends, x.idle(ctx, r)
+}
+
+// found is what a phase found.
+type found struct {
+	tally
+
+	took          time.Duration
+	before, after Usage
+	ends          map[string][]int64 // of the topics, when it began
+	waiting       int64              // items on their way when it ended
+	drained       time.Duration      // how long those took
+	lost          int64
+	refused       int64
+	twice         int64
+	undone        int64
+}
+
+// found fills in what the first phase found.
+func (r *Report) found(f found) {
+	r.Count, r.Seconds, r.Rate = f.count, Seconds(f.took), Rate(f.count, f.took)
+	r.Between(f.before, f.after, f.count)
+	r.Behind, r.RSS = f.lag, mebibytes(f.after.Resident)
+	r.left(f)
+}
+
+// left adds what should not be left of a phase.
+func (r *Report) left(f found) {
+	r.Lost, r.Refused, r.Twice, r.Undone = r.Lost+f.lost, r.Refused+f.refused, r.Twice+f.twice, f.undone
+}
+
+// phase offers at a rate, first unmeasured, then measured, and waits until all that was offered has come out.
+func (x *deals) phase(ctx context.Context, name string, rate int, warm, measured time.Duration) (f found, err error) {
+	x.mu.Lock()
+	x.tally, x.refused, x.twice = tally{}, 0, 0
+	x.rate, x.pace, x.paced, x.offers = rate, x.since(), 0, true
+	x.mu.Unlock()
+	if err := x.wait(ctx, "warm up", warm); err != nil {
+		return f, err
+	}
+	if f.ends, err = x.deps.ends(ctx, x.Partitions, keyedTopics()...); err != nil {
+		return f, err
+	}
+	if f.before, err = x.deps.Usage(ctx); err != nil {
+		return f, err
+	}
+	x.mu.Lock()
+	x.from, x.measuring = x.since(), true
+	x.mu.Unlock()
+	if err := x.wait(ctx, name, measured); err != nil {
+		return f, err
+	}
+	x.mu.Lock()
+	x.to, x.measuring, x.offers = x.since(), false, false
+	f.took, f.waiting = x.to-x.from, int64(len(x.open))
+	x.mu.Unlock()
+	if f.after, err = x.deps.Usage(ctx); err != nil {
+		return f, err
+	}
+	began := x.since()
+	if err := x.drain(ctx, &f); err != nil {
+		return f, err
+	}
+	f.drained = x.since() - began
+	if f.count == 0 {
+		return f, fmt.Errorf("nothing came out of %d invitations in time: do all stages run?", x.sent)
+	}
+	return f, nil
 }
 
 // look says what there is, in topics and in Redis.
@@ -109,66 +222,49 @@ func keyedTopics() (names []string) {
 	return names
 }
 
-// measure offers, first unmeasured, then measured, and waits until all that was offered has come out.
-func (x *deals) measure(ctx context.Context, r *Report) (window map[string][]int64, err error) {
-	x.Progress.Stage("warm up", seconds(x.WarmUp))
-	err = x.wait(ctx, x.WarmUp)
-	x.Progress.Done()
-	if err != nil {
-		return nil, err
-	}
-	if window, err = x.window(ctx, r); err != nil {
-		return nil, err
-	}
-	x.mu.Lock()
-	x.ended = true
-	x.mu.Unlock()
-	return window, x.drain(ctx, r)
-}
-
-// window measures for the duration.
-func (x *deals) window(ctx context.Context, r *Report) (map[string][]int64, error) {
-	ends, err := x.deps.ends(ctx, x.Partitions, keyedTopics()...)
-	if err != nil {
-		return nil, err
-	}
-	before, err := x.deps.Usage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	x.mu.Lock()
-	x.from, x.measuring = x.since(), true
-	x.mu.Unlock()
-	x.Progress.Stage("measure", seconds(x.Duration))
-	err = x.wait(ctx, x.Duration)
-	x.Progress.Done()
-	if err != nil {
-		return nil, err
-	}
-	x.mu.Lock()
-	x.to, x.measuring = x.since(), false
-	r.Count = x.count
-	took := x.to - x.from
-	x.mu.Unlock()
-	after, err := x.deps.Usage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.Seconds, r.Rate = Seconds(took), Rate(r.Count, took)
-	r.Between(before, after, r.Count)
-	return ends, nil
-}
-
 func seconds(d time.Duration) int { return int(d / time.Second) }
 
 // wait waits, and tells of each second.
-func (x *deals) wait(ctx context.Context, d time.Duration) error {
+func (x *deals) wait(ctx context.Context, name string, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	x.Progress.Stage(name, seconds(d))
+	defer x.Progress.Done()
 	for ; d > 0; d -= time.Second {
 		if err := pause(ctx, min(d, time.Second)); err != nil {
 			return err
 		}
 		x.Progress.Add(1)
 	}
+	return nil
+}
+
+// idleAfter is how long a system that has done all is left alone before it counts as idle.
+const idleAfter = 5 * time.Second
+
+// idle measures what the system costs that has nothing to do.
+func (x *deals) idle(ctx context.Context, r *Report) error {
+	if x.Idle == 0 {
+		return nil
+	}
+	if err := x.wait(ctx, "come to rest", idleAfter); err != nil {
+		return err
+	}
+	before, err := x.deps.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	began := x.since()
+	if err := x.wait(ctx, "measure at rest", x.Idle); err != nil {
+		return err
+	}
+	after, err := x.deps.Usage(ctx)
+	if err != nil || before.Aval < 0 || after.Aval < 0 {
+		return err
+	}
+	n := Per(100*(after.Aval-before.Aval).Microseconds(), (x.since() - began).Microseconds())
+	r.Idle = &n
 	return nil
 }
 
@@ -206,7 +302,7 @@ func largest(lag map[string]int64) int64 {
 }
 
 // drain waits until all that was offered has come out, and was told and kept; what does not come out is lost.
-func (x *deals) drain(ctx context.Context, r *Report) error {
+func (x *deals) drain(ctx context.Context, f *found) error {
 	x.Progress.Stage("wait for the rest", 0)
 	defer x.Progress.Done()
 	s := newStandstill(x.Now)
@@ -215,25 +311,20 @@ func (x *deals) drain(ctx context.Context, r *Report) error {
 		if err != nil {
 			return err
 		}
-		x.mu.Lock()
-		r.Lost, r.Refused, r.Twice = int64(len(x.open)), x.refused, x.twice
-		r.Latency, r.LatencyRate = LatencyOf(&x.latency), r.Rate
-		r.Behind = x.lag
-		x.mu.Unlock()
-		left := r.Lost
+		f.undone = 0
 		for _, n := range lag {
-			left += n
+			f.undone += n
 		}
-		if left == 0 || s.at(left) {
-			r.Undone = left - r.Lost
-			break
+		x.mu.Lock()
+		f.tally, f.lost, f.refused, f.twice = x.tally, int64(len(x.open)), x.refused, x.twice
+		if left := f.lost + f.undone; left == 0 || s.at(left) {
+			clear(x.open) // the next phase begins without them
+			x.mu.Unlock()
+			return nil
 		}
+		x.mu.Unlock()
 		if err := pause(ctx, lagEvery); err != nil {
 			return err
 		}
 	}
-	if r.Latency == (Latency{}) {
-		return fmt.Errorf("nothing came out of %d invitations: do all stages run?", x.sent)
-	}
-	return nil
 }

@@ -35,9 +35,14 @@ type deals struct {
 	mu      sync.Mutex
 	open    map[dealID]deal
 	sent    int64
-	ended   bool // nothing more is offered
-	behind  bool // the stages after the certificates have too much to do
 	answers *batch
+	rate    int           // at which is offered now; zero: as much as there is room for
+	pace    time.Duration // since when
+	paced   int64         // how many were sent since then
+	offers  bool          // whether anything is offered now
+	behind  bool          // some stage has too much to do
+	refused int64
+	twice   int64
 	tally
 }
 
@@ -55,10 +60,7 @@ type deal struct {
 type tally struct {
 	from, to  time.Duration // the window that is measured; to is zero while it is open
 	measuring bool
-	all       int64 // that came out, whenever
-	count     int64 // that came out within the window
-	twice     int64
-	refused   int64
+	count     int64            // that came out within the window
 	latency   Histogram        // of those that were to be sent within the window
 	lag       map[string]int64 // of the stages, as it was seen last within the window
 }
@@ -135,14 +137,13 @@ const publishMost = 4000
 func (x *deals) offer(ctx context.Context) error {
 	ticker := time.NewTicker(linger)
 	defer ticker.Stop()
-	started := x.since()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		invitations, err := x.due(started)
+		invitations, err := x.due()
 		if err != nil {
 			return err
 		}
@@ -156,28 +157,20 @@ func (x *deals) offer(ctx context.Context) error {
 }
 
 // due makes the invitations that are to be sent now, and opens their deals.
-func (x *deals) due(started time.Duration) ([]pipeline.Record, error) {
+func (x *deals) due() ([]pipeline.Record, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.since()
-	n := int64(x.Outstanding - len(x.open))
-	if x.behind {
-		n = 0
-	}
-	if x.Rate > 0 {
-		n = int64(now-started)*int64(x.Rate)/int64(time.Second) - x.sent
-	}
-	if n = max(min(n, publishMost), 0); x.ended {
-		n = 0
-	}
+	n := x.room(now)
 	out := x.invitation.batch(x.Now(), int(n))
 	for range n {
 		intended := now
-		if x.Rate > 0 {
-			intended = started + time.Duration(x.sent*int64(time.Second)/int64(x.Rate))
+		if x.rate > 0 {
+			intended = x.pace + time.Duration(x.paced*int64(time.Second)/int64(x.rate))
 		}
 		buyer := x.fill(x.sent)
 		x.sent++
+		x.paced++
 		value, err := proto.Marshal(x.body)
 		if err != nil {
 			return nil, err
@@ -191,6 +184,19 @@ func (x *deals) due(started time.Duration) ([]pipeline.Record, error) {
 		out.add([]byte("submission:"+x.body.GetId()), key, value)
 	}
 	return out.records, nil
+}
+
+// room is how many invitations are to be sent now.
+func (x *deals) room(now time.Duration) int64 {
+	n := int64(0)
+	switch {
+	case !x.offers:
+	case x.rate > 0:
+		n = int64(now-x.pace)*int64(x.rate)/int64(time.Second) - x.paced
+	case !x.behind:
+		n = int64(x.Outstanding - len(x.open))
+	}
+	return max(min(n, publishMost), 0)
 }
 
 func dealOf(key []byte) (id dealID, ok bool) {
@@ -281,7 +287,7 @@ func (x *deals) certificates(_ int, records []pipeline.Record) error {
 			continue
 		}
 		delete(x.open, id)
-		x.tally.out(now, d.intended)
+		x.out(now, d.intended)
 	}
 	return nil
 }
@@ -301,7 +307,6 @@ func (x *deals) refusals(_ int, records []pipeline.Record) error {
 
 // out counts an item that came out now.
 func (t *tally) out(now, intended time.Duration) {
-	t.all++
 	if t.measuring {
 		t.count++
 	}

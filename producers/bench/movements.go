@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,7 +113,7 @@ func capture(name, hold, money []byte) []byte {
 	b := make([]byte, 0, len(name)+inner+tags)
 	b = append(b, name...)
 	b = protowire.AppendTag(b, movementCapture, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(inner)) //nolint:gosec // small
+	b = protowire.AppendVarint(b, uint64(inner))
 	b = protowire.AppendTag(b, captureHold, protowire.BytesType)
 	b = protowire.AppendBytes(b, hold)
 	return append(b, money...)
@@ -146,9 +147,8 @@ func (a *answered) visit(_ int, records []pipeline.Record) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range records {
-		decision := fieldOf(r.Value, itemDecision)
-		if decision == nil {
-			continue // a takeover
+		if isTakeover(r) {
+			continue
 		}
 		if outcomeOf(r.Value) != schemas.Outcome_OUTCOME_DONE {
 			a.other++
@@ -160,6 +160,10 @@ func (a *answered) visit(_ int, records []pipeline.Record) error {
 		}
 	}
 	return nil
+}
+
+func isTakeover(r pipeline.Record) bool {
+	return slices.ContainsFunc(r.Headers, func(h pipeline.Header) bool { return h.Key == pipeline.TakeoverHeader })
 }
 
 func (a *answered) counts() (done, other int64) {

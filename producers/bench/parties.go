@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,6 +45,14 @@ func parties(n int, of func(int) party) []party {
 	return all
 }
 
+// opening is accounts that are being opened.
+type opening struct {
+	Config
+
+	mu      sync.Mutex
+	waiting map[string]bool
+}
+
 // openAccounts opens an account for each and waits until all stand. Those that stand already are repeats.
 func openAccounts(ctx context.Context, c Config, d Deps, deposit int64, all ...party) error {
 	c.Progress.Stage("open accounts", len(all))
@@ -53,58 +61,68 @@ func openAccounts(ctx context.Context, c Config, d Deps, deposit int64, all ...p
 	if err != nil {
 		return err
 	}
-	waiting := make(map[string]bool, len(all))
+	x := &opening{Config: c, waiting: make(map[string]bool, len(all))}
 	records := make([]pipeline.Record, len(all))
 	for i, p := range all {
-		waiting[p.account] = true
-		records[i], err = pipeline.Encode(schemas.TopicMovements, schemas.Message{
-			Attributes: schemas.Attributes{
-				ID: schemas.DeriveID("open", p.account, strconv.FormatInt(deposit, 10)), Source: source, Time: c.Now(),
-			},
-			Body: &schemas.Movement{Account: p.account, Verb: &schemas.Movement_Open{Open: &schemas.Open{
-				Kind: schemas.AccountKind_ACCOUNT_KIND_DEPOSIT, Holder: p.id,
-				Funds: &schemas.Money{MinorUnits: deposit, Currency: currency},
-			}}},
-		})
-		if err != nil {
+		x.waiting[p.account] = true
+		if records[i], err = openRecord(c, p, deposit); err != nil {
 			return err
 		}
-	}
-	var left atomic.Int64
-	left.Store(int64(len(waiting)))
-	follow := func(ctx context.Context) error {
-		return d.Log.Tail(ctx, schemas.TopicEntries, ends[schemas.TopicEntries],
-			func(_ int, records []pipeline.Record) error {
-				for _, r := range records {
-					if !waiting[string(r.Key)] {
-						continue
-					}
-					if !stands(r.Value) {
-						return fmt.Errorf("account %s was not opened", r.Key)
-					}
-					delete(waiting, string(r.Key))
-					left.Store(int64(len(waiting)))
-					c.Progress.Add(1)
-				}
-				return nil
-			})
 	}
 	return during(ctx, func(ctx context.Context) error {
 		if err := d.Publisher.Publish(ctx, records); err != nil {
+			return fmt.Errorf("open accounts: %w", err)
+		}
+		return x.await(ctx)
+	}, func(ctx context.Context) error {
+		return d.Log.Tail(ctx, schemas.TopicEntries, ends[schemas.TopicEntries], x.visit)
+	})
+}
+
+func openRecord(c Config, p party, deposit int64) (pipeline.Record, error) {
+	return pipeline.Encode(schemas.TopicMovements, schemas.Message{
+		Attributes: schemas.Attributes{
+			ID: schemas.DeriveID("open", p.account, strconv.FormatInt(deposit, 10)), Source: source, Time: c.Now(),
+		},
+		Body: &schemas.Movement{Account: p.account, Verb: &schemas.Movement_Open{Open: &schemas.Open{
+			Kind: schemas.AccountKind_ACCOUNT_KIND_DEPOSIT, Holder: p.id,
+			Funds: &schemas.Money{MinorUnits: deposit, Currency: currency},
+		}}},
+	})
+}
+
+func (x *opening) visit(_ int, records []pipeline.Record) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range records {
+		if !x.waiting[string(r.Key)] {
+			continue
+		}
+		if !stands(r.Value) {
+			return fmt.Errorf("account %s was not opened", r.Key)
+		}
+		delete(x.waiting, string(r.Key))
+		x.Progress.Add(1)
+	}
+	return nil
+}
+
+func (x *opening) await(ctx context.Context) error {
+	s := newStandstill(x.Now)
+	for {
+		x.mu.Lock()
+		left := int64(len(x.waiting))
+		x.mu.Unlock()
+		switch {
+		case left == 0:
+			return nil
+		case s.at(left):
+			return fmt.Errorf("%d accounts were not opened within %s: do the stages run?", left, patience)
+		}
+		if err := pause(ctx, linger); err != nil {
 			return err
 		}
-		s := newStandstill(c.Now)
-		for left.Load() > 0 {
-			if s.at(left.Load()) {
-				return fmt.Errorf("%d of %d accounts were not opened within %s: do the stages run?",
-					left.Load(), len(all), patience)
-			}
-			if err := pause(ctx, linger); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, follow)
+	}
 }
 
 // stands says whether a book's item tells that what was asked stands: done now, or before.

@@ -20,6 +20,8 @@ type Report struct {
 
 	Latency     Latency `json:"latency_ms"`
 	LatencyRate Number  `json:"latency_at_rate"` // the rate at which the latency was taken
+	// Saturated is the latency while as much was offered as was taken: that of the queue in front.
+	Saturated *Latency `json:"saturated_latency_ms,omitempty"`
 
 	CPU CPU `json:"cpu_us_per_item"`
 	// Busy is the part of the machine's time that was used in the measurement, by whomever: of all cores.
@@ -30,6 +32,10 @@ type Report struct {
 	Topics  map[string]Topic  `json:"topics"`
 	Batches map[string]Number `json:"batch_mean"`
 	Floors  Floors            `json:"floors"`
+
+	Overload *Overload `json:"overload,omitempty"`
+	// Idle is the part of one core that the stages take when there is nothing to do.
+	Idle *Number `json:"idle_core_percent,omitempty"`
 
 	RedisBytes *Number `json:"redis_bytes_per_open"` // of the two books
 	Redis      Memory  `json:"redis_bytes"`
@@ -82,8 +88,21 @@ type Floors struct {
 	// Copy is how many items a second there would be if all that is done were to copy as many records of the same
 	// size from one topic to another.
 	Copy *Number `json:"kafka_copy_per_second"`
-	// Script is how many items a second a bare script decides, in batches of the same size.
-	Script *Number `json:"script_per_second"`
+	// Script is how many pairs of hold and capture a second a bare script decides, in batches of the same size; it
+	// remembers identifiers, as it must who wants to be asked twice. Forgetful is one that does not.
+	Script    *Number `json:"script_per_second"`
+	Forgetful *Number `json:"script_without_identifiers_per_second"`
+}
+
+// Overload is what became of more than was taken.
+type Overload struct {
+	Wanted  Number  `json:"offered_per_second"`
+	Seconds Number  `json:"seconds"`
+	Rate    Number  `json:"rate_per_second"`    // while it was offered
+	Waiting int64   `json:"waiting"`            // items on their way when the offering ended
+	Drained Number  `json:"drained_per_second"` // over all, until the last of them came out
+	Lost    int64   `json:"lost"`
+	RSS     *Number `json:"rss_mib"`
 }
 
 // Memory is what each open item adds to Redis, in bytes.
@@ -106,6 +125,7 @@ type Machine struct {
 type Usage struct {
 	Aval, Kafka, Redis, Client time.Duration
 	Busy, Total                time.Duration // of all cores of the machine
+	Resident                   int64         // the most memory that the stages had, in bytes
 }
 
 // Between fills in what each of count items cost between two moments.
@@ -140,4 +160,15 @@ func (u Usage) plus(before, after Usage) Usage {
 		Redis: add(u.Redis, before.Redis, after.Redis), Client: add(u.Client, before.Client, after.Client),
 		Busy: add(u.Busy, before.Busy, after.Busy), Total: add(u.Total, before.Total, after.Total),
 	}
+}
+
+// Client fills in how much memory the bench itself had, in bytes.
+func (r *Report) Client(resident int64) { r.ClientRSS = mebibytes(resident) }
+
+func mebibytes(bytes int64) *Number {
+	if bytes <= 0 {
+		return nil
+	}
+	n := Per(bytes, 1<<20)
+	return &n
 }
