@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -87,6 +88,29 @@ func (g *Glance) reference(value []byte) bool {
 		}
 		return true
 	})
+}
+
+// GlanceNotice says of a record that it is a notice to its key, and whether the same goes to others next. Where it says
+// no to ok, the record must be read to be known.
+func GlanceNotice(headers []Header, key, value []byte) (goesOn, ok bool) {
+	const recipient, id, then = 1, 2, 8
+	named, toKey := false, false
+	for _, h := range headers {
+		named = named || h.Key == HeaderType && string(h.Value) == "aval.v1.Notice"
+	}
+	ok = named && eachField(value, func(f field) bool {
+		switch f.number {
+		case then:
+			goesOn = true
+		case recipient:
+			return eachField(f.bytes, func(f field) bool {
+				toKey = toKey || f.number == id && bytes.Equal(f.bytes, key)
+				return true
+			})
+		}
+		return true
+	})
+	return goesOn, ok && toKey
 }
 
 // NameOf is the full name of the message that a google.protobuf.Any of this type URL holds.

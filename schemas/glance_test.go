@@ -40,6 +40,33 @@ func TestGlanceItem(t *testing.T) {
 	}
 }
 
+func TestGlanceNotice(t *testing.T) {
+	t.Parallel()
+	n := notice()
+	for name, then := range map[string][]*schemas.Recipient{
+		"goes on": {{Role: schemas.Role_ROLE_SELLER, Id: seller}}, "ends": nil,
+	} {
+		n.Then = then
+		headers, value, err := schemas.Encode(message(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := []byte(schemas.KeyOf(n))
+		if goesOn, ok := schemas.GlanceNotice(headers, key, value); !ok || goesOn != (then != nil) {
+			t.Errorf("%s: GlanceNotice = %t, %t", name, goesOn, ok)
+		}
+		if _, ok := schemas.GlanceNotice(headers, key, value[:len(value)-1]); ok {
+			t.Errorf("%s: GlanceNotice knows a notice that is cut off", name)
+		}
+		if _, ok := schemas.GlanceNotice(headers, []byte("x"), value); ok {
+			t.Errorf("%s: GlanceNotice knows a notice to somebody else", name)
+		}
+		if _, ok := schemas.GlanceNotice(headers[:2], key, value); ok {
+			t.Errorf("%s: GlanceNotice knows what no header calls a notice", name)
+		}
+	}
+}
+
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

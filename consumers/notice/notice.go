@@ -19,16 +19,26 @@ import (
 
 const stageName = "notice"
 
-// Stage delivers notices into the inbox, where they are already: it gives the receipts. See Courier for webhooks.
+// Stage delivers notices into the inbox, where they are already: it gives the receipts on which a next leg rests. That
+// a notice stands in the inbox says the topic itself. See Courier for webhooks.
 func Stage() pipeline.Stage {
-	return pipeline.Stage{Name: stageName, Reads: []string{schemas.TopicNotices}, Follow: Deliver}
+	return pipeline.Stage{
+		Name: stageName, Reads: []string{schemas.TopicNotices}, Follow: Deliver,
+		Concerns: func(r pipeline.Record) bool {
+			goesOn, ok := schemas.GlanceNotice(r.Headers, r.Key, r.Value)
+			return goesOn || !ok
+		},
+	}
 }
 
-// Deliver returns the receipt of a notice: the same for the same notice.
+// Deliver returns the receipt of a notice that goes to others next: the same for the same notice.
 func Deliver(in pipeline.In) ([]pipeline.Out, error) {
 	n, ok := in.Body.(*schemas.Notice)
 	if !ok {
 		panic(fmt.Sprintf("topic %s holds a %T", in.Topic, in.Body)) // a dead letter
+	}
+	if len(n.GetThen()) == 0 {
+		return nil, nil
 	}
 	return []pipeline.Out{{
 		Topic: schemas.TopicReceipts,
