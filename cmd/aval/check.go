@@ -41,9 +41,13 @@ func (s *system) check(ctx context.Context, p place) (surroundings, error) {
 	if err != nil {
 		return found, err
 	}
-	all := found.faults(s.namespace, p)
+	return found, s.judge(ctx, found, p)
+}
+
+// judge refuses what is unsafe, and warns of the rest.
+func (s *system) judge(ctx context.Context, x surroundings, p place) error {
 	var errs []error
-	for _, f := range all {
+	for _, f := range x.faults(s.namespace, p) {
 		if f.Level == levelUnsafe && (!p.dev || f.Setting == settingPartitions) { // nothing would go on with others
 			errs = append(errs, errors.New(f.String()))
 			continue
@@ -52,14 +56,14 @@ func (s *system) check(ctx context.Context, p place) (surroundings, error) {
 			"why", f.Why, "mend", f.Mend)
 	}
 	if len(errs) > 0 {
-		return found, usage("it does not start, since money could be lost (--dev starts all the same):\n%w",
+		return usage("it does not start, since money could be lost (--dev starts all the same):\n%w",
 			errors.Join(errs...))
 	}
-	for _, r := range found.redis {
+	for _, r := range x.redis {
 		s.logger.InfoContext(ctx, "redis", "address", r.Address, "version", r.Settings[book.SettingVersion],
 			"appendfsync", r.Settings[book.SettingSync])
 	}
-	return found, nil
+	return nil
 }
 
 // lookAtTopics waits for a broker, and asks what topics there are.
@@ -132,7 +136,8 @@ const redisPause = 500 * time.Millisecond
 
 // faults are all that is not as it must be.
 func (x surroundings) faults(namespace string, p place) (all []fault) {
-	inherited := len(x.brokers) > 0 && x.brokers[0].Settings != nil // what brokers say themselves, topics need not repeat
+	// What brokers say themselves, topics need not repeat.
+	inherited := len(x.brokers) > 0 && x.brokers[0].Settings != nil
 	for _, b := range x.brokers {
 		f := subject{of: ofBroker, name: strconv.Itoa(b.ID), settings: settingValues(b.Settings, false)}
 		all = append(all, f.faults(p.kafka)...)
@@ -156,7 +161,8 @@ func (x surroundings) faults(namespace string, p place) (all []fault) {
 	}
 	if n := len(x.brokers); n < brokersLeast && !p.embedded {
 		all = append(all, fault{
-			Level: levelWarning, Where: "kafka", Setting: "brokers", Is: strconv.Itoa(n), Must: atLeast(brokersLeast).String(),
+			Level: levelWarning, Where: "kafka", Setting: "brokers", Is: strconv.Itoa(n),
+			Must: atLeast(brokersLeast).String(),
 			Why:  "what is acknowledged is lost with a disk",
 			Mend: "have three brokers; until then this is for trying things out",
 		})
@@ -203,8 +209,8 @@ func hiddenRedis(r book.Server) (all []fault) {
 			why += ": " + r.Hidden.Error()
 		}
 		all = append(all, fault{
-			Level: levelUnknown, Where: string(ofRedis) + " " + r.Address, Setting: setting, Is: "hidden", Must: "shown",
-			Why: why, Mend: "ACL SETUSER NAME +config|get +info",
+			Level: levelUnknown, Where: string(ofRedis) + " " + r.Address, Setting: setting, Is: "hidden",
+			Must: "shown", Why: why, Mend: "ACL SETUSER NAME +config|get +info",
 		})
 	}
 	return all

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 type rule struct {
 	of      kindOf
 	setting string
+	words   string              // what it must be, for documents
 	must    func(subject) bound // the zero bound: the rule does not hold here
 	why     string
 	mend    string // {name}, {setting}, {value}, {kafka} and {topic} stand for what is found
@@ -53,73 +55,95 @@ const (
 )
 
 // rules is the table of what would lose money, or stop the flow of it. The documents show it.
-func rules() []rule {
+func rules() []rule { return append(redisRules(), kafkaRules()...) }
+
+func redisRules() []rule {
 	return []rule{
 		{
-			ofRedis, book.SettingEviction, always(exactly("noeviction")),
+			ofRedis, book.SettingEviction, "noeviction", always(exactly("noeviction")),
 			"when its memory is full Redis would drop accounts and holds", mendRedis,
 		},
 		{
-			ofRedis, book.SettingAOF, always(exactly("yes")),
-			"when it is started again Redis would be empty, and every shard would stand still until it is rebuilt", mendRedis,
+			ofRedis, book.SettingAOF, "yes", always(exactly("yes")),
+			"when it is started again Redis would be empty, and every shard would stand still until it is rebuilt",
+			mendRedis,
 		},
 		{
-			ofRedis, book.SettingRole, always(exactly("master")),
+			ofRedis, book.SettingRole, "master", always(exactly("master")),
 			"a replica takes no writes", "name the master in --redis",
 		},
 		{
-			ofRedis, book.SettingMode, func(f subject) bound { return exactly(f.mode) },
-			"a server of a cluster has a part of the keys alone", "set --redis-cluster, or name several servers in --redis",
+			ofRedis, book.SettingMode, "cluster where it is spoken to as one, else standalone",
+			func(f subject) bound { return exactly(f.mode) },
+			"a server of a cluster has a part of the keys alone",
+			"set --redis-cluster, or name several servers in --redis",
 		},
+	}
+}
+
+func kafkaRules() []rule {
+	const elects = "a replica that lacks acknowledged records could lead: journals would lose decisions"
+	return []rule{
 		{
-			ofBroker, settingUnclean, always(exactly("false")),
-			"a replica that lacks acknowledged records could lead: journals would lose decisions",
+			ofBroker, settingUnclean, "false", always(exactly("false")), elects,
 			"kafka-configs --bootstrap-server {kafka} --alter --entity-type brokers --entity-name {name} " +
 				"--add-config {setting}={value}, and the same in server.properties",
 		},
+		{ofTopic, settingUnclean, "false", always(exactly("false")), elects, mendTopic},
 		{
-			ofTopic, settingUnclean, always(exactly("false")),
-			"a replica that lacks acknowledged records could lead: journals would lose decisions", mendTopic,
+			ofTopic, "cleanup.policy", "delete", registered("cleanup.policy"),
+			"compaction drops what has the same key: the state could not be rebuilt, nor a command be decided",
+			mendTopic,
 		},
 		{
-			ofTopic, "cleanup.policy", registered("cleanup.policy"),
-			"compaction drops what has the same key: the state could not be rebuilt, nor a command be decided", mendTopic,
+			ofTopic, "retention.ms", "-1 where the topic is kept for ever, else at least the registry's", retention,
+			"records would be dropped before they are read, or while the state may have to be rebuilt from them",
+			mendTopic,
 		},
 		{
-			ofTopic, "retention.ms", retention,
-			"records would be dropped before they are read, or while the state may have to be rebuilt from them", mendTopic,
-		},
-		{
-			ofTopic, "retention.bytes", registered("retention.bytes"),
+			ofTopic, "retention.bytes", "-1", registered("retention.bytes"),
 			"a busy day would drop records before they are read, or the state could be rebuilt from them", mendTopic,
 		},
 		{
-			ofTopic, "max.message.bytes", registered("max.message.bytes"),
+			ofTopic, "max.message.bytes", "the registry's", registered("max.message.bytes"),
 			"an entry must fit whole, and a dead letter must hold any record", mendTopic,
 		},
 		{
-			ofTopic, "message.timestamp.type", registered("message.timestamp.type"),
+			ofTopic, "message.timestamp.type", "LogAppendTime", registered("message.timestamp.type"),
 			"how long a record is kept would depend on the clock of whoever wrote it", mendTopic,
 		},
 		{
-			ofTopic, settingReplication, func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(replicationLeast)) },
+			ofTopic, settingReplication, "at least 3 where there are three brokers or more",
+			func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(replicationLeast)) },
 			"acknowledged records would be lost with a disk or two",
 			"give each partition of {name} {value} replicas with kafka-reassign-partitions; " + mendRemade,
 		},
 		{
-			ofTopic, settingInSync, func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(inSyncLeast)) },
+			ofTopic, settingInSync, "at least 2 where there are three brokers or more",
+			func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(inSyncLeast)) },
 			"a record would be acknowledged that one disk alone has", mendTopic,
 		},
 		{
-			ofTopic, settingInSync, func(f subject) bound { return where(f.replication > 0, atMost(f.replication)) },
+			ofTopic, settingInSync, "at most as many as there are replicas",
+			func(f subject) bound { return where(f.replication > 0, atMost(f.replication)) },
 			"nothing could be written: a partition never has so many replicas", mendTopic,
 		},
 		{
-			ofTopic, settingPartitions,
+			ofTopic, settingPartitions, "as many as takeovers recorded, else as most topics have",
 			func(f subject) bound { return exactly(strconv.Itoa(f.topic.PartitionCount(f.partitions))) },
 			"the partition of an account is its shard for ever: it would be looked for in another one", mendRemade,
 		},
 	}
+}
+
+// rulesTable renders the table as Markdown, for documents.
+func rulesTable() string {
+	var b strings.Builder
+	b.WriteString("| of | setting | must be | why |\n|---|---|---|---|\n")
+	for _, r := range rules() {
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", r.of, r.setting, r.words, r.why)
+	}
+	return b.String()
 }
 
 // subject is something that has settings, and what it stands among.

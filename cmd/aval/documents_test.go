@@ -20,6 +20,18 @@ func TestArchitectureShowsTheTopics(t *testing.T) {
 	}
 }
 
+// The document shows what a process refuses to start on.
+func TestArchitectureShowsTheChecks(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), rulesTable()) {
+		t.Errorf("ARCHITECTURE.md does not show the checks as they are; they are\n%s", rulesTable())
+	}
+}
+
 // Every stage that the registry names as a reader or an owner is one that can be run.
 func TestRegistryKnowsTheStages(t *testing.T) {
 	t.Parallel()
