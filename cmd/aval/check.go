@@ -162,7 +162,7 @@ func (x surroundings) faults(namespace string, p place) (all []fault) {
 	if n := len(x.brokers); n < brokersLeast && !p.embedded {
 		all = append(all, fault{
 			Level: levelWarning, Where: "kafka", Setting: "brokers", Is: strconv.Itoa(n),
-			Must: atLeast(brokersLeast).String(),
+			Must: boundLeast(brokersLeast).String(),
 			Why:  "what is acknowledged is lost with a disk",
 			Mend: "have three brokers; until then this is for trying things out",
 		})

@@ -60,21 +60,21 @@ func rules() []rule { return append(redisRules(), kafkaRules()...) }
 func redisRules() []rule {
 	return []rule{
 		{
-			ofRedis, book.SettingEviction, "noeviction", always(exactly("noeviction")),
+			ofRedis, book.SettingEviction, "noeviction", boundAlways(boundIs("noeviction")),
 			"when its memory is full Redis would drop accounts and holds", mendRedis,
 		},
 		{
-			ofRedis, book.SettingAOF, "yes", always(exactly("yes")),
+			ofRedis, book.SettingAOF, "yes", boundAlways(boundIs("yes")),
 			"when it is started again Redis would be empty, and every shard would stand still until it is rebuilt",
 			mendRedis,
 		},
 		{
-			ofRedis, book.SettingRole, "master", always(exactly("master")),
+			ofRedis, book.SettingRole, "master", boundAlways(boundIs("master")),
 			"a replica takes no writes", "name the master in --redis",
 		},
 		{
 			ofRedis, book.SettingMode, "cluster where it is spoken to as one, else standalone",
-			func(f subject) bound { return exactly(f.mode) },
+			func(f subject) bound { return boundIs(f.mode) },
 			"a server of a cluster has a part of the keys alone",
 			"set --redis-cluster, or name several servers in --redis",
 		},
@@ -85,11 +85,11 @@ func kafkaRules() []rule {
 	const elects = "a replica that lacks acknowledged records could lead: journals would lose decisions"
 	return []rule{
 		{
-			ofBroker, settingUnclean, "false", always(exactly("false")), elects,
+			ofBroker, settingUnclean, "false", boundAlways(boundIs("false")), elects,
 			"kafka-configs --bootstrap-server {kafka} --alter --entity-type brokers --entity-name {name} " +
 				"--add-config {setting}={value}, and the same in server.properties",
 		},
-		{ofTopic, settingUnclean, "false", always(exactly("false")), elects, mendTopic},
+		{ofTopic, settingUnclean, "false", boundAlways(boundIs("false")), elects, mendTopic},
 		{
 			ofTopic, "cleanup.policy", "delete", registered("cleanup.policy"),
 			"compaction drops what has the same key: the state could not be rebuilt, nor a command be decided",
@@ -114,23 +114,23 @@ func kafkaRules() []rule {
 		},
 		{
 			ofTopic, settingReplication, "at least 3 where there are three brokers or more",
-			func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(replicationLeast)) },
+			func(f subject) bound { return boundWhere(f.brokers >= brokersLeast, boundLeast(replicationLeast)) },
 			"acknowledged records would be lost with a disk or two",
 			"give each partition of {name} {value} replicas with kafka-reassign-partitions; " + mendRemade,
 		},
 		{
 			ofTopic, settingInSync, "at least 2 where there are three brokers or more",
-			func(f subject) bound { return where(f.brokers >= brokersLeast, atLeast(inSyncLeast)) },
+			func(f subject) bound { return boundWhere(f.brokers >= brokersLeast, boundLeast(inSyncLeast)) },
 			"a record would be acknowledged that one disk alone has", mendTopic,
 		},
 		{
 			ofTopic, settingInSync, "at most as many as there are replicas",
-			func(f subject) bound { return where(f.replication > 0, atMost(f.replication)) },
+			func(f subject) bound { return boundWhere(f.replication > 0, boundMost(f.replication)) },
 			"nothing could be written: a partition never has so many replicas", mendTopic,
 		},
 		{
 			ofTopic, settingPartitions, "as many as takeovers recorded, else as most topics have",
-			func(f subject) bound { return exactly(strconv.Itoa(f.topic.PartitionCount(f.partitions))) },
+			func(f subject) bound { return boundIs(strconv.Itoa(f.topic.PartitionCount(f.partitions))) },
 			"the partition of an account is its shard for ever: it would be looked for in another one", mendRemade,
 		},
 	}
@@ -164,9 +164,9 @@ type bound struct {
 	value       string
 }
 
-func exactly(value string) bound { return bound{value: value} }
-func atLeast(n int) bound        { return bound{least: true, value: strconv.Itoa(n)} }
-func atMost(n int) bound         { return bound{most: true, value: strconv.Itoa(n)} }
+func boundIs(value string) bound { return bound{value: value} }
+func boundLeast(n int) bound     { return bound{least: true, value: strconv.Itoa(n)} }
+func boundMost(n int) bound      { return bound{most: true, value: strconv.Itoa(n)} }
 
 func (b bound) String() string {
 	switch {
@@ -191,9 +191,9 @@ func (b bound) holds(value string) bool {
 	return err == nil && n <= limit
 }
 
-func always(b bound) func(subject) bound { return func(subject) bound { return b } }
+func boundAlways(b bound) func(subject) bound { return func(subject) bound { return b } }
 
-func where(is bool, b bound) bound {
+func boundWhere(is bool, b bound) bound {
 	if !is {
 		return bound{}
 	}
@@ -202,13 +202,13 @@ func where(is bool, b bound) bound {
 
 // registered is what the registry says of a topic.
 func registered(setting string) func(subject) bound {
-	return func(f subject) bound { return exactly(f.topic.Config()[setting]) }
+	return func(f subject) bound { return boundIs(f.topic.Config()[setting]) }
 }
 
 // retention is the registry's; to keep what may be forgotten for longer harms nobody.
 func retention(f subject) bound {
 	if f.topic.Retention == schemas.Forever || f.settings["retention.ms"] == "-1" {
-		return where(f.topic.Retention == schemas.Forever, exactly("-1"))
+		return boundWhere(f.topic.Retention == schemas.Forever, boundIs("-1"))
 	}
 	return bound{least: true, value: f.topic.Config()["retention.ms"]}
 }
