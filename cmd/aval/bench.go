@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type benchFlags struct {
 	outstanding int
 	parties     int
 	hot         bool
+	without     []string
 	progress    string
 	output      output
 }
@@ -99,6 +101,7 @@ Processor time of servers on this machine is read from the system.`,
 	c.Flags().DurationVar(&f.duration, "duration", benchDuration, "how long to measure")
 	c.Flags().DurationVar(&f.warmUp, "warm-up", benchWarmUp, "how long to offer the same before it is measured")
 	c.Flags().IntVar(&f.rate, "rate", 0, "items a second to offer (default: as many as are taken)")
+	c.Flags().StringSliceVar(&f.without, "without", nil, "stages to leave out, to see what they cost: notice,register")
 	c.Flags().BoolVar(&f.overload, "overload", false, "of certificates: offer twice the maximum, too")
 	c.Flags().DurationVar(&f.idle, "idle", 0, "of certificates: measure the stages at rest for so long, too")
 	c.Flags().IntVar(&f.outstanding, "outstanding", bench.OutstandingDefault,
@@ -119,6 +122,11 @@ func (f *benchFlags) check() error {
 	case f.warmUp < 0 || f.rate < 0 || f.outstanding < 1 || f.parties < 1:
 		return usage("--warm-up and --rate must not be below 0, --outstanding and --parties be at least 1")
 	}
+	if len(f.without) > 0 {
+		if err := checkStages(f.without); err != nil {
+			return usage("--without: %w", err)
+		}
+	}
 	return f.serverFlags.check()
 }
 
@@ -126,6 +134,7 @@ func (f *benchFlags) run(c *cobra.Command, kind benchKind) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
+	kind.stages = slices.DeleteFunc(kind.stages, func(name string) bool { return slices.Contains(f.without, name) })
 	ctx, stderr := c.Context(), c.ErrOrStderr()
 	progress, err := demo.NewProgress(f.progress, stderr, isTerminal(stderr))
 	if err != nil {
@@ -193,7 +202,7 @@ func (f *benchFlags) measure(
 	}
 	report.Partitions, report.At, report.Machine = s.partitions, time.Now().UTC(), machine()
 	report.Client(peak(selfPID))
-	report.Versions = m.versions(ctx)
+	report.Versions, report.Stages = m.versions(ctx), kind.stages
 	return report, nil
 }
 

@@ -42,6 +42,7 @@ type Report struct {
 	RSS        *Number `json:"rss_mib"` // the most that the stages had
 	ClientRSS  *Number `json:"client_rss_mib"`
 
+	Stages     []string          `json:"stages"`
 	Partitions int               `json:"partitions"`
 	Machine    Machine           `json:"machine"`
 	Versions   map[string]string `json:"versions"`
