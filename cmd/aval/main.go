@@ -32,7 +32,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := mended(root.ExecuteContext(ctx))
 	if err == nil {
 		return exitDone
 	}
@@ -59,6 +59,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 	}
 	root.SetFlagErrorFunc(flagFault)
 	root.AddCommand(demoCommand(), runCommand(), topicsCommand(), benchCommand())
+	root.AddCommand(keysCommand())
 	return root
 }
 

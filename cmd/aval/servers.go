@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aval-systems/aval/consumers/certificate"
+	"github.com/aval-systems/aval/pipeline/kafka"
 )
 
 // serverFlags are the settings of a command that speaks to servers: where they are, and how to be let in.
@@ -23,7 +24,15 @@ func (f *serverFlags) register(c *cobra.Command, more ...group) {
 // place is where the system is.
 func (f *serverFlags) place() place {
 	v := f.values
-	return place{kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions, dev: v.Dev}
+	p := place{
+		kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions, dev: v.Dev,
+		kafkaTLS: f.kafkaTLS, redisTLS: f.redisTLS, redisUser: v.RedisUser, redisPassword: v.RedisPassword,
+		redisDB: v.RedisDB, redisCluster: v.RedisCluster || len(v.Redis) > 1,
+	}
+	if v.KafkaSASL != "" {
+		p.kafkaSASL = &kafka.SASL{Mechanism: v.KafkaSASL, User: v.KafkaUser, Password: v.KafkaPassword}
+	}
+	return p
 }
 
 // check says what is wrong with the settings: nothing, since a command does not begin before all are right.

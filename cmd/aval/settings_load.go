@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -69,6 +70,8 @@ type settings struct {
 	defaults map[string]string // other ones than the table's
 	texts    map[string]string // in the form that values are read from
 	sources  map[string]source
+
+	kafkaTLS, redisTLS *tls.Config // nil: without
 }
 
 // settingsOf finds the settings of a command, nil if it has none.

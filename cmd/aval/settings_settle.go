@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,23 +21,43 @@ func (s *settings) settle() []error {
 		return nil
 	}
 	v := &s.values
-	var errs []error
+	errs := s.signIn()
 	for _, server := range []struct {
 		name, file string
 		secret     *access.Secret
+		config     **tls.Config
+		files      access.Certificates
 	}{
-		{"kafka", v.KafkaPasswordFile, &v.KafkaPassword},
-		{"redis", v.RedisPasswordFile, &v.RedisPassword},
+		{
+			"kafka", v.KafkaPasswordFile, &v.KafkaPassword, &s.kafkaTLS,
+			access.Certificates{
+				CA: v.KafkaTLSCA, Cert: v.KafkaTLSCert, Key: v.KafkaTLSKey, ServerName: v.KafkaTLSServerName,
+			},
+		},
+		{
+			"redis", v.RedisPasswordFile, &v.RedisPassword, &s.redisTLS,
+			access.Certificates{
+				CA: v.RedisTLSCA, Cert: v.RedisTLSCert, Key: v.RedisTLSKey, ServerName: v.RedisTLSServerName,
+			},
+		},
 	} {
 		errs = append(errs, s.password(server.name, server.file, server.secret))
-		errs = append(errs, s.certificates(server.name)...)
+		faults := s.certificates(server.name)
+		if s.is(server.name+"-tls") && len(faults) == 0 {
+			var err error
+			if *server.config, err = server.files.Config(); err != nil {
+				faults = append(faults, fmt.Errorf("%s-tls: %w", server.name, err))
+			}
+		}
+		errs = append(errs, faults...)
 	}
-	errs = append(errs, s.signIn()...)
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
-// is says whether the setting was set.
-func (s *settings) is(name string) bool { return s.texts[name] != "" && s.texts[name] != "false" }
+// is says whether somebody set the setting, to more than nothing.
+func (s *settings) is(name string) bool {
+	return s.sources[name] != source{} && s.texts[name] != "" && s.texts[name] != "false"
+}
 
 // names is how a message names a setting that was set.
 func (s *settings) names(name string) string { return s.sources[name].label(name) }

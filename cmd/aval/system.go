@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/aval-systems/aval/consumers/preissue"
 	"github.com/aval-systems/aval/consumers/register"
 	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/access"
 	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/pipeline/kafka"
 	"github.com/aval-systems/aval/producers/demo"
@@ -33,6 +35,7 @@ type system struct {
 	namespace  string
 	partitions int
 	logger     *slog.Logger
+	place      place
 }
 
 // place says where a system is.
@@ -43,6 +46,14 @@ type place struct {
 	partitions int  // 0: what the namespace has, else the default
 	embedded   bool // both are in this process
 	dev        bool // unsafe settings are warnings
+
+	kafkaTLS      *tls.Config // nil: without
+	kafkaSASL     *kafka.SASL // nil: brokers ask nobody who it is
+	redisTLS      *tls.Config // nil: without
+	redisUser     string
+	redisPassword access.Secret
+	redisDB       int
+	redisCluster  bool
 }
 
 // partitionsDefault is how many partitions a new namespace gets: few, since each makes batches smaller.
@@ -61,17 +72,19 @@ func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	return s, nil
 }
 
-// connect finds a system that exists: for those who use it and do not run it.
+// connect finds a system that exists: for those who use it and do not run it. It does not wait for long.
 func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	s, err := dial(ctx, p, logger)
 	if err != nil {
 		return nil, err
 	}
-	if s.partitions, err = s.stands(ctx, p); err == nil {
-		err = s.redisAnswers(ctx)
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if s.partitions, err = s.stands(patient, p); err == nil {
+		err = s.redisAnswers(patient)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(waited(err), s.close())
 	}
 	return s, nil
 }
@@ -80,13 +93,13 @@ func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error)
 func dial(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	client, err := kafka.New(ctx, kafka.Config{
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
+		TLS: p.kafkaTLS, SASL: p.kafkaSASL,
 	})
 	if err != nil {
 		return nil, &codeError{code: demo.ExitUsage, err: err}
 	}
-	s := &system{kafka: client, namespace: p.namespace, logger: logger}
-	// A command may have run when its reply is lost: whoever calls repeats it, since only it knows how.
-	s.redis = redis.NewUniversalClient(&redis.UniversalOptions{Addrs: p.redis, MaxRetries: -1})
+	s := &system{kafka: client, namespace: p.namespace, logger: logger, place: p}
+	s.redis = redis.NewUniversalClient(p.redisOptions())
 	return s, nil
 }
 
@@ -102,24 +115,6 @@ func (s *system) ready(ctx context.Context, p place) error {
 	}
 	_, err = s.makeTopics(ctx, found, p.partitions)
 	return err
-}
-
-// redisAnswers waits until Redis does, and says once that it waits.
-func (s *system) redisAnswers(ctx context.Context) error {
-	for said := false; ; said = true {
-		err := s.redis.Ping(ctx).Err()
-		if err == nil {
-			return nil
-		}
-		if !said {
-			s.logger.WarnContext(ctx, "waiting for redis", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for redis: %w", err)
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
 }
 
 // store is the state of a book.
