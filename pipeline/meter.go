@@ -33,6 +33,7 @@ type Standing struct {
 	Next         int64     // the first offset that is not done
 	High         int64     // the offset after the partition's last record, as the last fetch brought it
 	Oldest       time.Time // when the oldest record that is not done was written, about; zero where all is done
+	Since        time.Time // when the batch was taken that is in hand; zero where none is
 	Left         bool      // the process does not work on the partition any more
 }
 

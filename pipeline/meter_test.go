@@ -34,6 +34,9 @@ func (m *meter) Worked(w pipeline.Worked) {
 func (m *meter) Stands(s pipeline.Standing) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !s.Since.IsZero() {
+		s.Since = time.Unix(1, 0)
+	}
 	m.stands = append(m.stands, s)
 }
 
@@ -143,10 +146,11 @@ func TestTheRouterMeasuresBatches(t *testing.T) {
 		t.Errorf("worked on %+v, want %+v", m.worked, worked)
 	}
 	stands := []pipeline.Standing{
-		{Next: 5, High: 9, Oldest: at(1)},
-		{Next: 5, High: 9, Oldest: at(1)}, // and once more, since it failed
+		{Next: 5, High: 9, Oldest: at(1), Since: at(1)},
+		{Next: 5, High: 9, Oldest: at(1)}, // it failed
+		{Next: 5, High: 9, Oldest: at(1), Since: at(1)},
 		{Next: 7, High: 9, Oldest: at(2)}, // there is more: no older than what was done
-		{Next: 5, High: 9, Oldest: at(3)},
+		{Next: 5, High: 9, Oldest: at(3), Since: at(1)},
 		{Next: 9, High: 9},
 		{Next: 9, High: 9}, // an idle sign
 		{Left: true},

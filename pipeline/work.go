@@ -116,7 +116,7 @@ func (h *handler) handle(m *message.Message) error {
 		return errors.New("the message carries no batch")
 	}
 	began := time.Now()
-	h.taken(b)
+	h.taken(b, began)
 	err := h.work.Handle(ctx, b)
 	if err != nil && ctx.Err() != nil {
 		return err // stopping is no outage
@@ -131,9 +131,9 @@ func (h *handler) handle(m *message.Message) error {
 }
 
 // taken measures what a batch finds undone.
-func (h *handler) taken(b *Batch) {
+func (h *handler) taken(b *Batch, now time.Time) {
 	if len(b.Records) > 0 {
-		h.stands(b, b.Records[0].Offset, b.Oldest)
+		h.stands(b, b.Records[0].Offset, b.Oldest, now)
 	}
 }
 
@@ -144,18 +144,22 @@ func (h *handler) handled(b *Batch, took time.Duration, err error) {
 			Stage: h.work.Name, Topic: b.Topic, Records: len(b.Records), Bytes: b.Bytes, Took: took, Again: err != nil,
 		})
 	}
+	none := time.Time{}
 	switch {
+	case err != nil && len(b.Records) > 0:
+		h.stands(b, b.Records[0].Offset, b.Oldest, none)
 	case err != nil:
 	case b.Next < b.High:
-		h.stands(b, b.Next, b.Newest)
+		h.stands(b, b.Next, b.Newest, none)
 	default:
-		h.stands(b, b.Next, time.Time{})
+		h.stands(b, b.Next, none, none)
 	}
 }
 
-func (h *handler) stands(b *Batch, next int64, oldest time.Time) {
+func (h *handler) stands(b *Batch, next int64, oldest, since time.Time) {
 	h.meter.Stands(Standing{
 		Stage: h.work.Name, Topic: b.Topic, Partition: b.Partition, Next: next, High: max(b.High, next), Oldest: oldest,
+		Since: since,
 	})
 }
 

@@ -35,3 +35,10 @@ var _ net.Conn = (*groupConn)(nil)
 
 // Namespace is what prefixes names on the wire.
 func (c *Client) Namespace() string { return c.config.Namespace }
+
+// Seize holds what the loop of the client's one subscription needs to go round, until it is released.
+func Seize(c *Client) (release func()) {
+	s := c.subscriptions()[0]
+	s.fetcher.mu.Lock()
+	return s.fetcher.mu.Unlock
+}

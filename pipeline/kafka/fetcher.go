@@ -30,6 +30,7 @@ type fetcher struct {
 	c     *Client
 	stage string // who reads; empty of none
 	kick  chan struct{}
+	turns atomic.Int64 // of its loop
 
 	mu      sync.Mutex
 	cursors []*cursor
@@ -144,6 +145,7 @@ func (f *fetcher) run(ctx context.Context) {
 		case <-f.kick:
 		case <-timer.C:
 		}
+		f.turns.Add(1)
 		if wait, ok := f.dispatch(ctx, &polls); ok {
 			timer.Reset(wait)
 		}

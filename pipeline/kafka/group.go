@@ -43,6 +43,7 @@ type subscription struct {
 	shards     map[int]*shard
 	stopping   map[int]*shard // the last one of a partition that was given up, until it has stopped
 	generation int32
+	given      int       // how many partitions the last generation gives
 	member     string    // of the last generation
 	name       string    // by which the broker knows this member; empty: it has yet to give one
 	lastName   string    // the last one that was not empty
@@ -212,6 +213,7 @@ func (s *subscription) adopt(generation *kafkago.Generation, partitions map[int]
 	// Unless generation follows generation, another member may have had a partition in between.
 	steady := generation.ID == s.generation+1 && generation.MemberID == s.member
 	s.generation, s.member, s.active = generation.ID, generation.MemberID, true
+	s.given = len(partitions)
 	for p := range s.shards {
 		if !partitions[p] {
 			s.stop(p)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -42,6 +43,7 @@ type sender struct {
 	c       *Client
 	results chan result
 	kick    chan struct{}
+	turns   atomic.Int64 // of its loop
 
 	mu    sync.Mutex
 	inbox []*delivery
@@ -106,6 +108,7 @@ func (s *sender) run(ctx context.Context) {
 			s.asking = false
 		case <-timer.C:
 		}
+		s.turns.Add(1)
 		if next, ok := s.dispatch(ctx); ok {
 			timer.Reset(next)
 		}

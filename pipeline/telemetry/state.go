@@ -18,16 +18,21 @@ type placeKey struct {
 type placeMeter struct {
 	next, high atomic.Int64
 	oldest     atomic.Int64 // in nanoseconds since 1970, 0 where all is done
+	since      atomic.Int64 // when the batch in hand was taken, 0 where none is
 }
 
 func (p *placeMeter) stand(s pipeline.Standing) {
 	p.next.Store(s.Next)
 	p.high.Store(s.High)
-	if s.Oldest.IsZero() {
-		p.oldest.Store(0)
-	} else {
-		p.oldest.Store(s.Oldest.UnixNano())
+	p.oldest.Store(nanoseconds(s.Oldest))
+	p.since.Store(nanoseconds(s.Since))
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
+	return t.UnixNano()
 }
 
 // Lag is how far the work on a topic is behind, over the partitions that the process works on.
@@ -36,6 +41,7 @@ type Lag struct {
 	Partitions   int
 	Records      int64
 	Age          time.Duration // of the oldest record that is not done
+	InHand       time.Duration // how long a batch has been worked on that is not done
 }
 
 // Lags returns how far all work is behind.
@@ -49,6 +55,9 @@ func (m *Meter) Lags(now time.Time) map[[2]string]Lag {
 		lag.Records += max(place.high.Load()-place.next.Load(), 0)
 		if oldest := place.oldest.Load(); oldest != 0 {
 			lag.Age = max(lag.Age, now.Sub(time.Unix(0, oldest)))
+		}
+		if since := place.since.Load(); since != 0 {
+			lag.InHand = max(lag.InHand, now.Sub(time.Unix(0, since)))
 		}
 		lags[at] = lag
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,6 +57,23 @@ func tell(m *telemetry.Meter) {
 	m.Stands(pipeline.Standing{Stage: "ledger", Topic: "movements", Partition: 2, Next: 9, High: 9})
 	m.Stands(pipeline.Standing{Stage: "ledger", Topic: "movements", Partition: 3, Next: 1, High: 99})
 	m.Stands(pipeline.Standing{Stage: "ledger", Topic: "movements", Partition: 3, Left: true})
+}
+
+// How far the work is behind is known of each topic of a stage.
+func TestLags(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMeter(nil)
+	now := time.Now()
+	m.Stands(pipeline.Standing{Stage: "a", Topic: "t", Next: 3, High: 9, Oldest: now.Add(-time.Minute), Since: now})
+	m.Stands(pipeline.Standing{Stage: "a", Topic: "t", Partition: 1, Next: 3, High: 2, Since: now.Add(-time.Second)})
+	m.Stands(pipeline.Standing{Stage: "b", Topic: "t", Oldest: now.Add(time.Minute)})
+	want := map[[2]string]telemetry.Lag{
+		{"a", "t"}: {Stage: "a", Topic: "t", Partitions: 2, Records: 6, Age: time.Minute, InHand: time.Second},
+		{"b", "t"}: {Stage: "b", Topic: "t", Partitions: 1}, // the broker's clock goes ahead
+	}
+	if got := m.Lags(now); !reflect.DeepEqual(got, want) {
+		t.Errorf("Lags = %+v, want %+v", got, want)
+	}
 }
 
 // Whatever a process tells is shown, under the names that the table has, and nothing else is.
