@@ -31,6 +31,12 @@ func SubmissionID(invitation string, content []byte) string {
 	return DeriveID("submission", invitation, hex.EncodeToString(content))
 }
 
+// OpenID identifies the opening of an account: in the same words again it is the same.
+func OpenID(account string, x *Open) string {
+	return DeriveID("open", account, x.GetKind().String(), x.GetHolder(), x.GetFunds().GetCurrency(),
+		strconv.FormatInt(x.GetFunds().GetMinorUnits(), 10))
+}
+
 // VouchID identifies the movement that asks for the receiving account to be vouched for.
 func VouchID(invitation string) string { return DeriveID("vouch", invitation) }
 

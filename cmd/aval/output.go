@@ -66,6 +66,18 @@ func newPrinter[T any](w io.Writer, format output, columns ...column[T]) *printe
 	return &printer[T]{w: w, format: output(format.String()), columns: columns}
 }
 
+// printOne prints a single item: a table of one row, or one JSON object.
+func printOne[T any](w io.Writer, format output, item T, columns ...column[T]) error {
+	if format == outputJSON {
+		format = outputNDJSON
+	}
+	p := newPrinter(w, format, columns...)
+	if err := p.print(item); err != nil {
+		return err
+	}
+	return p.close()
+}
+
 // tableFlushRows is how many rows share the widths of their columns: a table as long as it likes takes no memory.
 const tableFlushRows = 1000
 

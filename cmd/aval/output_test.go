@@ -44,3 +44,19 @@ func TestPrinter(t *testing.T) {
 		})
 	}
 }
+
+func TestPrintOne(t *testing.T) {
+	t.Parallel()
+	type item struct {
+		Name string `json:"name"`
+	}
+	for format, want := range map[output]string{
+		outputTable: "NAME\nana\n", outputJSON: "{\"name\":\"ana\"}\n", outputNDJSON: "{\"name\":\"ana\"}\n",
+	} {
+		var got strings.Builder
+		err := printOne(&got, format, item{"ana"}, column[item]{"name", func(i item) string { return i.Name }})
+		if err != nil || got.String() != want {
+			t.Errorf("printed %q as %s (%v), want %q", got.String(), format, err, want)
+		}
+	}
+}

@@ -157,11 +157,8 @@ func invitationMessage(x *schemas.Invitation) schemas.Message {
 
 // openMessage opens an account, funded in the same act.
 func openMessage(account string, open *schemas.Open) schemas.Message {
-	funds := open.GetFunds()
-	id := schemas.DeriveID("open", account, open.GetKind().String(), open.GetHolder(), funds.GetCurrency(),
-		strconv.FormatInt(funds.GetMinorUnits(), 10))
 	return schemas.Message{
-		Attributes: schemas.Attributes{ID: id, Source: source},
+		Attributes: schemas.Attributes{ID: schemas.OpenID(account, open), Source: source},
 		Body:       &schemas.Movement{Account: account, Verb: &schemas.Movement_Open{Open: open}},
 	}
 }

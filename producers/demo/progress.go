@@ -45,6 +45,43 @@ func NewProgress(word string, w io.Writer, terminal bool) (Progress, error) {
 	return nil, UsageError{Err: fmt.Errorf("--progress %q, must be auto, plain, json or none", word)}
 }
 
+// lateAfter is how long a stage takes that is worth being shown.
+const lateAfter = time.Second
+
+// Late shows what p does, of stages that take long enough to be waited for.
+func Late(p Progress, now func() time.Time) Progress { return &late{of: p, now: now} }
+
+type late struct {
+	of    Progress
+	now   func() time.Time
+	name  string
+	began time.Time
+	total int
+	done  int
+	shown bool
+}
+
+func (l *late) Stage(name string, total int) {
+	l.name, l.total, l.began, l.done, l.shown = name, total, l.now(), 0, false
+}
+
+func (l *late) Add(n int) {
+	if l.done += n; !l.shown {
+		if l.now().Sub(l.began) < lateAfter {
+			return
+		}
+		l.shown, n = true, l.done
+		l.of.Stage(l.name, l.total)
+	}
+	l.of.Add(n)
+}
+
+func (l *late) Done() {
+	if l.shown {
+		l.of.Done()
+	}
+}
+
 // Silent shows nothing.
 type Silent struct{}
 
