@@ -20,8 +20,11 @@ const (
 	// GiveUpAfterMax leaves the topic of retries time to keep them.
 	GiveUpAfterMax = 14 * 24 * time.Hour
 
+	// RefreshDefault is how long a new version of the directory or of the keys may go unnoticed.
+	RefreshDefault = 2 * time.Second
+
 	// callers are at work at a time: many more than one dead receiver can hold up.
-	callers = 256
+	callers = 512
 	// lingerTime is how long calls that are under way may go on when the process should stop.
 	lingerTime = 4 * time.Second
 )
@@ -42,6 +45,8 @@ type Config struct {
 	Timeout time.Duration
 	// RetryFirst bounds the wait before the second try. Zero: RetryFirstDefault.
 	RetryFirst time.Duration
+	// Refresh is how long a new version of the directory or of KeyFile may go unnoticed. Zero: RefreshDefault.
+	Refresh time.Duration
 	// Private lets webhooks be of this machine and of private networks.
 	Private bool
 	// RootCAs verify receivers. Nil: the system's do.
@@ -92,7 +97,7 @@ func New(c Config) *Courier {
 	logger := c.Follower.Logger
 	return &Courier{
 		Config: c, inbox: c.Follower.Stage(Stage())[0], letters: c.Follower.Stage(unreadable())[0],
-		logger: logger, meter: pipeline.MeterOr(c.Follower.Meter), parties: newParties(c.Log, c.KeyFile, logger),
+		logger: logger, meter: pipeline.MeterOr(c.Follower.Meter), parties: newParties(c),
 		desk: newDesk(c.RetryFirst), caller: newCaller(c), windows: map[place]*window{},
 	}
 }

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,6 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// refreshPause is how long a new version of the directory, or of the file of keys, may go unnoticed.
-const refreshPause = 2 * time.Second
-
 // party is who is told by webhook.
 type party struct {
 	url   string
@@ -31,6 +29,7 @@ type party struct {
 type parties struct {
 	log    pipeline.Log
 	file   string // of the keys; empty: there are none
+	every  time.Duration
 	logger *slog.Logger
 
 	now   atomic.Pointer[map[string]party] // nil: not read yet
@@ -44,8 +43,11 @@ type parties struct {
 	said      string // the last trouble that was told
 }
 
-func newParties(log pipeline.Log, file string, logger *slog.Logger) *parties {
-	return &parties{log: log, file: file, logger: logger, first: make(chan struct{})}
+func newParties(c Config) *parties {
+	return &parties{
+		log: c.Log, file: c.KeyFile, every: cmp.Or(c.Refresh, RefreshDefault), logger: c.Follower.Logger,
+		first: make(chan struct{}),
+	}
 }
 
 // await returns the parties by their id; before they were read it waits.
@@ -67,7 +69,7 @@ func (p *parties) of(id string) (party, bool) {
 
 // run keeps the parties fresh until ctx ends.
 func (p *parties) run(ctx context.Context, refreshed func(context.Context)) error {
-	ticker := time.NewTicker(refreshPause)
+	ticker := time.NewTicker(p.every)
 	defer ticker.Stop()
 	for {
 		err := p.refresh(ctx)

@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// receiverInFlight is how many calls one receiver gets at a time.
-	receiverInFlight = 8
+	receiverInFlight = 16
 	// receiverQueue is how many deliveries wait for one receiver; the others wait in the topic of retries.
 	receiverQueue = 256
 	// failuresMost is how many failures in a row make a receiver rest.

@@ -93,7 +93,9 @@ func TestVerify(t *testing.T) {
 		"an empty signature":  {change: set(notice.HeaderSignature, "v1,"), want: notice.ErrSignature},
 		"half of it":          {change: set(notice.HeaderSignature, vectorSignature[:20]), want: notice.ErrSignature},
 		"no version":          {change: set(notice.HeaderSignature, vectorSignature[3:]), want: notice.ErrSignature},
-		"another version":     {change: set(notice.HeaderSignature, "v1a"+vectorSignature[2:]), want: notice.ErrSignature},
+		"another version": {
+			change: set(notice.HeaderSignature, "v1a"+vectorSignature[2:]), want: notice.ErrSignature,
+		},
 		"among others": {
 			change: set(notice.HeaderSignature, "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ= v2,x "+vectorSignature),
 		},
