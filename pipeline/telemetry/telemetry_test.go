@@ -187,7 +187,7 @@ func TestMeasuringTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			for range 50 {
+			for range 10 {
 				tell(m)
 				scrape(t, m)
 			}
