@@ -41,10 +41,10 @@ func (*Client) round(ctx, life context.Context, turns *atomic.Int64, kick chan s
 
 // Membership is how a subscription stands in its group.
 type Membership struct {
-	Group, Topic string
-	Joined       bool // it is a member, or was one just now
-	Partitions   int  // that it was given
-	Resuming     int  // of them, that it has not begun to work on yet
+	Stage, Group, Topic string
+	Joined              bool // it is a member, or was one just now
+	Partitions          int  // that it was given
+	Resuming            int  // of them, that it has not begun to work on yet
 }
 
 // Memberships returns how all subscriptions stand, by group and topic.
@@ -72,7 +72,9 @@ func (c *Client) subscriptions() []*subscription {
 func (s *subscription) membership() Membership {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := Membership{Group: s.config.Group, Topic: s.topic, Partitions: s.given}
+	m := Membership{
+		Stage: stageOf(s.config.Group, s.topic), Group: s.config.Group, Topic: s.topic, Partitions: s.given,
+	}
 	m.Joined = s.generation >= 0 && (s.active || time.Since(s.ended) < s.c.config.SessionTimeout+rebalanceTimeout)
 	begun := 0
 	for _, h := range s.shards {

@@ -54,9 +54,9 @@ func TestAlive(t *testing.T) {
 			return len(found) == 1 && found[0] == want
 		})
 	}
-	stands(kafka.Membership{Group: "g", Topic: "t", Joined: true, Partitions: 3, Resuming: 1})
+	stands(kafka.Membership{Stage: "g", Group: "g", Topic: "t", Joined: true, Partitions: 3, Resuming: 1})
 	close(refuses)
-	stands(kafka.Membership{Group: "g", Topic: "t", Joined: true, Partitions: 3})
+	stands(kafka.Membership{Stage: "g", Group: "g", Topic: "t", Joined: true, Partitions: 3})
 	broker.Close()
 	if err := alive(t, c); err != nil {
 		t.Errorf("Alive without a broker: %v", err)
