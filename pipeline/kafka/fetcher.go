@@ -145,10 +145,10 @@ func (f *fetcher) run(ctx context.Context) {
 		case <-f.kick:
 		case <-timer.C:
 		}
-		f.turns.Add(1)
 		if wait, ok := f.dispatch(ctx, &polls); ok {
 			timer.Reset(wait)
 		}
+		f.turns.Add(1)
 	}
 }
 

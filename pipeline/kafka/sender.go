@@ -108,10 +108,10 @@ func (s *sender) run(ctx context.Context) {
 			s.asking = false
 		case <-timer.C:
 		}
-		s.turns.Add(1)
 		if next, ok := s.dispatch(ctx); ok {
 			timer.Reset(next)
 		}
+		s.turns.Add(1)
 	}
 }
 
