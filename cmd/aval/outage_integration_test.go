@@ -25,13 +25,14 @@ type ownServers struct {
 }
 
 // startServers starts servers that end with the test, or with its process: they live as long as a pipe to them.
-func startServers(t *testing.T) ownServers {
+func startServers(t *testing.T, options ...string) ownServers {
 	t.Helper()
 	s := ownServers{name: localtest.Namespace(t)}
 	script := filepath.Join("..", "..", "deploy", "local", "servers")
 	// Not the test's context: the end of its input ends it, and it tidies up.
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), script, "with", "--name", s.name, "--",
-		"sh", "-c", `echo "$AVAL_TEST_KAFKA $AVAL_TEST_REDIS"; cat >/dev/null`)
+	args := append([]string{"with", "--name", s.name}, options...)
+	args = append(args, "--", "sh", "-c", `echo "$AVAL_TEST_KAFKA $AVAL_TEST_REDIS"; cat >/dev/null`)
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), script, args...)
 	c.Stderr = os.Stderr
 	stdin, err := c.StdinPipe()
 	if err != nil {
