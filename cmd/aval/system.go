@@ -17,7 +17,6 @@ import (
 	"github.com/aval-systems/aval/consumers/certificate"
 	"github.com/aval-systems/aval/consumers/deadletter"
 	"github.com/aval-systems/aval/consumers/ledger"
-	"github.com/aval-systems/aval/consumers/notice"
 	"github.com/aval-systems/aval/consumers/preissue"
 	"github.com/aval-systems/aval/consumers/register"
 	"github.com/aval-systems/aval/pipeline"
@@ -54,6 +53,8 @@ type place struct {
 	redisPassword access.Secret
 	redisDB       int
 	redisCluster  bool
+
+	webhooks webhooks
 }
 
 // partitionsDefault is how many partitions a new namespace gets: few, since each makes batches smaller.
@@ -142,7 +143,7 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 		"funding":     func() []pipeline.Work { return follower.Stage(certificate.Funding(versions)) },
 		"certificate": func() []pipeline.Work { return follower.Stage(certificate.Certificate(signer)) },
 		"advice":      func() []pipeline.Work { return follower.Stage(advice.Stage()) },
-		"notice":      func() []pipeline.Work { return single(follower.Stage(notice.Stage())) },
+		"notice":      func() []pipeline.Work { return s.courier(follower).Works() },
 		"register":    func() []pipeline.Work { return follower.Sink(register.New(s.redis, config)) },
 		"deadletter":  func() []pipeline.Work { return follower.Stage(deadletter.Stage()) },
 	}
@@ -159,14 +160,6 @@ func (s *system) book(stage string, b book.Book) []pipeline.Work {
 		Now: time.Now,
 	}
 	return []pipeline.Work{runner.Work(stage)}
-}
-
-// single asks for one message at a time.
-func single(works []pipeline.Work) []pipeline.Work {
-	for i := range works {
-		works[i].Single = true
-	}
-	return works
 }
 
 func isJournal(topic string) bool {

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aval-systems/aval/consumers/notice"
+	"github.com/aval-systems/aval/pipeline"
+)
+
+// webhooks says how recipients are called that the directory names with a webhook.
+type webhooks struct {
+	keys    string        // the file of the keys that sign; empty: none is called
+	giveUp  time.Duration // how long one is tried
+	private bool          // they may be of this machine and of private networks
+}
+
+// courier delivers notices.
+func (s *system) courier(follower *pipeline.Follower) *notice.Courier {
+	w := s.place.webhooks
+	return notice.New(notice.Config{
+		Follower: follower, Log: s.kafka, Now: time.Now, KeyFile: w.keys, GiveUpAfter: w.giveUp,
+		Private: w.private || s.place.dev || s.place.embedded,
+	})
+}
