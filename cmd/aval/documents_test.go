@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aval-systems/aval/pipeline/telemetry"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -29,6 +30,18 @@ func TestArchitectureShowsTheChecks(t *testing.T) {
 	}
 	if !strings.Contains(string(text), rulesTable()) {
 		t.Errorf("ARCHITECTURE.md does not show the checks as they are; they are\n%s", rulesTable())
+	}
+}
+
+// The document shows the metrics as they are.
+func TestArchitectureShowsTheMetrics(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), telemetry.Table()) {
+		t.Errorf("ARCHITECTURE.md does not show the metrics as they are; they are\n%s", telemetry.Table())
 	}
 }
 

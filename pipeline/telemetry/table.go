@@ -154,7 +154,7 @@ func troubleMetrics() []Metric {
 			"aval_outages_total", Counter, "outages", cause,
 			"times that this process began to wait, for a second and more",
 		},
-		{"aval_outage_seconds", Gauge, "seconds", cause, "since when it waits"},
+		{"aval_outage_seconds", Gauge, "seconds", cause, "how long the process has waited by now"},
 		{"aval_outage_partitions", Gauge, "partitions", cause, "partitions whose work waits"},
 	}
 }
