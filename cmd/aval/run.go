@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/aval-systems/aval/pipeline"
 )
 
 func runCommand() *cobra.Command {
@@ -46,7 +44,7 @@ func runStages(ctx context.Context, flags *serverFlags, logger *slog.Logger) err
 	defer s.close() //nolint:errcheck // everything was flushed
 	logger.InfoContext(ctx, "running", "namespace", s.namespace, "partitions", s.partitions,
 		"stages", strings.Join(flags.values.Stages, ","))
-	if err := pipeline.Route(ctx, s.kafka, logger, s.works(flags.values.Stages, keys)...); err != nil {
+	if err := s.route(ctx, flags.values.DrainTimeout, s.works(flags.values.Stages, keys)); err != nil {
 		return fmt.Errorf("run stages: %w", err)
 	}
 	return nil

@@ -136,7 +136,7 @@ func processSettings() []setting {
 		{"pprof", groupRun, kindTruth, "", nil, "serve Go's profiles beside the metrics"},
 		{"trace-endpoint", groupRun, kindURL, "", nil, "URL of an OTLP/HTTP collector of traces (default: none)"},
 		{
-			"drain-timeout", groupRun, kindDuration, "20s", nil,
+			"drain-timeout", groupRun, kindDuration, "15s", nil,
 			"how long an interrupt lets finish what is at work",
 		},
 		{"webhook-keys", groupRun, kindFile, "", nil, "the keys that sign webhooks, one a key id"},
