@@ -16,7 +16,10 @@ func (s *system) route(ctx context.Context, drain time.Duration, works []pipelin
 		asked = time.Now()
 		s.logger.InfoContext(ctx, "stopping; a second signal ends it at once", "within", drain)
 	})
-	err := pipeline.Router{Consumer: s.kafka, Logger: s.logger, Drain: drain}.Run(ctx, works...)
+	s.monitor.started(s, len(works))
+	err := pipeline.Router{
+		Consumer: s.kafka, Logger: s.logger, Drain: drain, Meter: s.monitor.measures(), Outages: s.monitor.outages,
+	}.Run(ctx, works...)
 	if stop() {
 		return err // by itself
 	}

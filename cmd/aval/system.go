@@ -35,6 +35,7 @@ type system struct {
 	partitions int
 	logger     *slog.Logger
 	place      place
+	monitor    *monitor
 }
 
 // place says where a system is.
@@ -42,9 +43,10 @@ type place struct {
 	kafka      []string
 	redis      []string
 	namespace  string
-	partitions int  // 0: what the namespace has, else the default
-	embedded   bool // both are in this process
-	dev        bool // unsafe settings are warnings
+	partitions int      // 0: what the namespace has, else the default
+	embedded   bool     // both are in this process
+	dev        bool     // unsafe settings are warnings
+	monitor    *monitor // nil: a quiet one
 
 	kafkaTLS      *tls.Config // nil: without
 	kafkaSASL     *kafka.SASL // nil: brokers ask nobody who it is
@@ -92,14 +94,18 @@ func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error)
 
 // dial makes the clients of a system, which have asked nobody yet.
 func dial(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
+	m := p.monitor
+	if m == nil {
+		m = quietMonitor(logger)
+	}
 	client, err := kafka.New(ctx, kafka.Config{
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
-		TLS: p.kafkaTLS, SASL: p.kafkaSASL,
+		TLS: p.kafkaTLS, SASL: p.kafkaSASL, Meter: m.measures(), Outages: m.outages,
 	})
 	if err != nil {
 		return nil, &codeError{code: demo.ExitUsage, err: err}
 	}
-	s := &system{kafka: client, namespace: p.namespace, logger: logger, place: p}
+	s := &system{kafka: client, namespace: p.namespace, logger: logger, place: p, monitor: m}
 	s.redis = redis.NewUniversalClient(p.redisOptions())
 	return s, nil
 }
@@ -119,7 +125,11 @@ func (s *system) ready(ctx context.Context, p place) error {
 }
 
 // store is the state of a book.
-func (s *system) store(b book.Book) *book.Store { return book.NewStore(s.redis, s.namespace, b) }
+func (s *system) store(b book.Book) *book.Store {
+	store := book.NewStore(s.redis, s.namespace, b)
+	store.Meter = s.monitor.measures()
+	return store
+}
 
 // stageNames are the stages, books and sinks of a system, in the order of the flow.
 func stageNames() []string {
@@ -132,7 +142,10 @@ func stageNames() []string {
 // works are the named ones, ready to be routed. The table is the map of the system.
 func (s *system) works(names []string, signer certificate.Signer) []pipeline.Work {
 	versions := &directories{log: s.kafka}
-	follower := &pipeline.Follower{Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal, Logger: s.logger}
+	follower := &pipeline.Follower{
+		Publisher: s.kafka, Partitions: s.partitions, IsJournal: isJournal, Logger: s.logger,
+		Meter: s.monitor.measures(), Tracer: s.monitor.traces(),
+	}
 	config := register.Config{Namespace: s.namespace, Partitions: s.partitions, Now: time.Now}
 	table := map[string]func() []pipeline.Work{
 		"invitation":  func() []pipeline.Work { return follower.Stage(certificate.Invitation()) },
@@ -157,7 +170,7 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 func (s *system) book(stage string, b book.Book) []pipeline.Work {
 	runner := &book.Runner{
 		Book: b, Store: s.store(b), Log: s.kafka, Partitions: s.partitions, Owner: processName(), Logger: s.logger,
-		Now: time.Now,
+		Meter: s.monitor.measures(), Tracer: s.monitor.traces(), Now: time.Now,
 	}
 	return []pipeline.Work{runner.Work(stage)}
 }
