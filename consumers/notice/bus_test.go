@@ -263,13 +263,17 @@ func (b *bus) garbage(topic, key string) {
 // direct publishes a directory with these parties, by id their URLs.
 func (b *bus) direct(urls map[string]string) {
 	b.t.Helper()
+	b.put(schemas.TopicDirectory, "directory", directoryOf(urls))
+}
+
+func directoryOf(urls map[string]string) *schemas.Directory {
 	d := &schemas.Directory{Participants: []*schemas.Participant{{
 		Bank: "PAGABRRJ", SigningKeyId: "k", Keys: []*schemas.PublicKey{{Id: "k", Ed25519: make([]byte, 32)}},
 	}}}
 	for id, url := range urls {
 		d.Parties = append(d.Parties, &schemas.Party{Id: id, WebhookUrl: url, WebhookKeyId: "shop"})
 	}
-	b.put(schemas.TopicDirectory, "directory", d)
+	return d
 }
 
 // receipts are those of a recipient's notices, by the notice's id: how each was delivered.
