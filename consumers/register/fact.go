@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -48,11 +49,19 @@ func (s *Stories) read(ctx context.Context, at pipeline.Place) (Fact, error) {
 	if found == nil {
 		return Fact{}, ErrGone
 	}
-	in, err := pipeline.Decode(*found)
-	if err != nil {
+	f, ok := factOf(*found)
+	if !ok {
 		return Fact{}, ErrGone // it was read once: another topic of the same name has come
 	}
-	return Fact{Place: at, Attributes: in.Attributes, Body: plain(in.Body), record: *found}, nil
+	return f, nil
+}
+
+func factOf(r pipeline.Record) (Fact, bool) {
+	in, err := pipeline.Decode(r)
+	if err != nil {
+		return Fact{}, false
+	}
+	return Fact{Place: pipeline.PlaceOf(in), Attributes: in.Attributes, Body: plain(in.Body), record: r}, true
 }
 
 // plain leaves out of a journal's item what it says of the book's own state: a story is read by people, and other
@@ -107,4 +116,45 @@ func (f Fact) Command() (pipeline.Place, bool) {
 
 func (f Fact) commandIn(topic string, d *schemas.Decision) pipeline.Place {
 	return pipeline.Place{Topic: topic, Partition: f.Partition, Offset: d.GetOffset()}
+}
+
+// readOn is how many records that nobody asked for are read rather than the log be asked once more.
+const readOn = 500
+
+// Facts visits what stands at places of one partition, in the order of the log, reading on where they lie near to each
+// other. What the log does not keep any more is left out.
+func (s *Stories) Facts(
+	ctx context.Context, topic string, partition int, offsets []int64, visit func(Fact) error,
+) error {
+	offsets = slices.Compact(slices.Sorted(slices.Values(offsets)))
+	first, _, err := s.log.Bounds(ctx, topic, partition)
+	if err != nil {
+		return fmt.Errorf("read %s/%d: %w", topic, partition, err)
+	}
+	kept, _ := slices.BinarySearch(offsets, first)
+	for offsets = offsets[kept:]; len(offsets) > 0; {
+		n := 1
+		for n < len(offsets) && offsets[n]-offsets[n-1] <= readOn {
+			n++
+		}
+		near := offsets[:n]
+		offsets = offsets[n:]
+		err := s.log.Read(ctx, topic, partition, near[0], near[n-1]+1, func(records []pipeline.Record) error {
+			for i := range records {
+				if _, wanted := slices.BinarySearch(near, records[i].Offset); !wanted {
+					continue
+				}
+				if f, ok := factOf(records[i]); ok {
+					if err := visit(f); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read %s/%d: %w", topic, partition, err)
+		}
+	}
+	return nil
 }

@@ -64,7 +64,7 @@ func markOf(in pipeline.In) (invitation string, m Mark, ok bool) {
 		terms := body.GetRequest().GetTerms()
 		m.Kind, invitation = kindOf(body), terms.GetInvitationId()
 		if m.Kind == KindOffered {
-			m.buyer = digestOf(terms.GetBuyer())
+			m.buyer, m.Second = digestOf(terms.GetBuyer()), in.Time.Unix()
 		}
 	}
 	return invitation, m, invitation != "" && m.Kind != 0 && m.Kind.Topic() == in.Topic

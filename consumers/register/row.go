@@ -16,12 +16,14 @@ type Row []Mark
 
 // Mark says that something happened to an invitation, and where the log tells it: the partition is the invitation's.
 //
-// It is stored as the kind's letter, the number of the reason where it is a refusal, a digest of the buyer where it is
-// an offer, and the offset; numbers as varints. A row is its marks, one after the other, as they came.
+// It is stored as the kind's letter, the number of the reason where it is a refusal, a digest of the buyer and the second
+// since 1970 where it is an offer, and the offset; numbers as varints. A row is its marks, one after the other, as they
+// came.
 type Mark struct {
 	Kind   Kind
 	Offset int64
 	Reason schemas.Reason // of a refusal
+	Second int64          // of an offer: its time since 1970
 
 	buyer uint32 // of an offer: the buyer's digest
 }
@@ -114,14 +116,13 @@ func (r Row) has(kind Kind) bool {
 	return slices.ContainsFunc(r, func(m Mark) bool { return m.Kind == kind })
 }
 
-// Offer returns where the offer stands in the journal.
-func (r Row) Offer() (offset int64, ok bool) {
-	for _, m := range r {
-		if m.Kind == KindOffered {
-			return m.Offset, true
-		}
+// Offer returns the mark of the offer.
+func (r Row) Offer() (Mark, bool) {
+	i := slices.IndexFunc(r, func(m Mark) bool { return m.Kind == KindOffered })
+	if i < 0 {
+		return Mark{}, false
 	}
-	return 0, false
+	return r[i], true
 }
 
 // OfBuyer says no where the invitation is surely not the buyer's; the log knows for sure.
@@ -146,6 +147,7 @@ func (m Mark) append(to []byte) []byte {
 		to = binary.AppendUvarint(to, uint64(m.Reason)) //nolint:gosec // reasons are not below zero
 	case KindOffered:
 		to = binary.BigEndian.AppendUint32(to, m.buyer)
+		to = binary.BigEndian.AppendUint32(to, uint32(m.Second)) //nolint:gosec // until 2106; it orders lists
 	}
 	return binary.AppendUvarint(to, uint64(m.Offset)) //nolint:gosec // offsets are not below zero
 }
@@ -167,10 +169,11 @@ func parseRow(text string) (Row, error) {
 			}
 			m.Reason, rest = schemas.Reason(reason), rest[n:] //nolint:gosec // it was one
 		case KindOffered:
-			if len(rest) < 4 {
+			if len(rest) < 8 {
 				return nil, errRow
 			}
-			m.buyer, rest = binary.BigEndian.Uint32(rest), rest[4:]
+			m.buyer, m.Second = binary.BigEndian.Uint32(rest), int64(binary.BigEndian.Uint32(rest[4:]))
+			rest = rest[8:]
 		}
 		offset, n := binary.Uvarint(rest)
 		if n <= 0 {

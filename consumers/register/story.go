@@ -190,12 +190,12 @@ func (s *Stories) Story(ctx context.Context, invitation string) (Story, error) {
 
 // Offer returns the pre-issue of an invitation whose row has one.
 func (s *Stories) Offer(ctx context.Context, invitation string, row Row) (Fact, error) {
-	offset, ok := row.Offer()
+	m, ok := row.Offer()
 	if !ok {
 		return Fact{}, fmt.Errorf("%s: %w", invitation, ErrUnknown)
 	}
 	home := schemas.PartitionOf([]byte(invitation), s.config.Partitions)
-	f, err := s.read(ctx, pipeline.Place{Topic: schemas.TopicPreIssues, Partition: home, Offset: offset})
+	f, err := s.read(ctx, m.at(home))
 	if err == nil && f.Invitation() != invitation {
 		return Fact{}, fmt.Errorf("%s: %w", invitation, ErrUnknown)
 	}

@@ -3,6 +3,7 @@ package register_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -194,6 +195,9 @@ func TestOffers(t *testing.T) {
 	if err != nil || !row.OfBuyer("buyer") || row.OfBuyer("somebody else") {
 		t.Fatalf("Row = %v, %v", row, err)
 	}
+	if m, ok := row.Offer(); !ok || m.Second != epoch().Unix() {
+		t.Errorf("Offer = %v, %t, want its second", m, ok)
+	}
 	f, err := stories.Offer(t.Context(), d.id(), row)
 	item, _ := f.Body.(*schemas.PreIssue)
 	if err != nil || item.GetRequest().GetTerms().GetInvitationId() != d.id() {
@@ -209,6 +213,31 @@ func TestOffers(t *testing.T) {
 	}
 	if f, err := stories.Offer(t.Context(), invited.id(), row); !errors.Is(err, register.ErrUnknown) {
 		t.Errorf("Offer of what is not offered = %v, %v", f, err)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	t.Parallel()
+	client, _ := embedded(t)
+	l := emptyLog()
+	for i := range 5_000 {
+		newDeal(l, fmt.Sprintf("order-%d", i), 100).invite()
+	}
+	stories := register.NewStories(client, l, config("test", epoch()))
+	asked := []int64{1_900, 0, 4, 1_900, 2, 99_999} // every other offset is one
+	var got []int64
+	visit := func(f register.Fact) error {
+		got = append(got, f.Offset)
+		return nil
+	}
+	err := stories.Facts(t.Context(), schemas.TopicInvitations, 1, asked, visit)
+	if err != nil || !slices.Equal(got, []int64{0, 2, 4, 1_900}) {
+		t.Errorf("Facts = %v, %v", got, err)
+	}
+	l.expired[schemas.TopicInvitations] = true
+	got = nil
+	if err := stories.Facts(t.Context(), schemas.TopicInvitations, 1, asked[:3], visit); err != nil || got != nil {
+		t.Errorf("Facts that are gone = %v, %v", got, err)
 	}
 }
 
@@ -248,7 +277,7 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 	feed(t, register.New(client, c), l, 1)
 	stories := register.NewStories(client, l, c)
 	home := schemas.PartitionOf([]byte(ids[0]), shards)
-	for _, row := range []string{"O", "Oabc", "X", "C", "C\xff", "X\x01", "O\x00\x00\x00\x00"} {
+	for _, row := range []string{"O", "Oabc", "X", "C", "C\xff", "X\x01", "O\x00\x00\x00\x00\x00\x00\x00\x00", "O\x00\x00\x00\x00\x00"} {
 		for _, key := range server.Keys() {
 			if strings.HasSuffix(key, ":positions") {
 				continue
