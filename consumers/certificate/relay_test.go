@@ -173,6 +173,25 @@ func TestRelayLegsOfTwoNoticesAreTwo(t *testing.T) {
 	}
 }
 
+// A webhook that did not take a leg holds up no other: the inbox has it.
+func TestRelayGoesOnWhateverTheDelivery(t *testing.T) {
+	t.Parallel()
+	item := &schemas.PreIssue{Decision: done(), Id: "o1", Request: &schemas.IssuanceRequest{
+		Terms: terms(func(y *schemas.Terms) { y.Route = schemas.Route_ROUTE_VIA_SELLER }),
+		Verb:  &schemas.IssuanceRequest_Offer{Offer: &schemas.Offer{}},
+	}}
+	leg := only(t, follow(t, certificate.Relay(), in(schemas.TopicPreIssues, item)))
+	want := only(t, follow(t, certificate.Relay(), receiptOf(leg, "r")))
+	for delivery := range schemas.Delivery_name {
+		receipt := receiptOf(leg, "r")
+		body, _ := receipt.Body.(*schemas.Receipt)
+		body.Delivery = schemas.Delivery(delivery)
+		if got := only(t, follow(t, certificate.Relay(), receipt)); got.ID != want.ID || !proto.Equal(got.Body, want.Body) {
+			t.Errorf("after %s the next leg is %v, want %v", body.GetDelivery(), got, want)
+		}
+	}
+}
+
 func receiptOf(notice pipeline.Out, id string) pipeline.In {
 	n, _ := notice.Body.(*schemas.Notice)
 	m := in(schemas.TopicReceipts, &schemas.Receipt{NoticeId: notice.ID, Notice: n})
