@@ -140,20 +140,25 @@ func (s *Stories) Facts(
 		near := offsets[:n]
 		offsets = offsets[n:]
 		err := s.log.Read(ctx, topic, partition, near[0], near[n-1]+1, func(records []pipeline.Record) error {
-			for i := range records {
-				if _, wanted := slices.BinarySearch(near, records[i].Offset); !wanted {
-					continue
-				}
-				if f, ok := factOf(records[i]); ok {
-					if err := visit(f); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
+			return visitFacts(records, near, visit)
 		})
 		if err != nil {
 			return fmt.Errorf("read %s/%d: %w", topic, partition, err)
+		}
+	}
+	return nil
+}
+
+// visitFacts visits those of the records that stand at the offsets.
+func visitFacts(records []pipeline.Record, offsets []int64, visit func(Fact) error) error {
+	for _, r := range records {
+		if _, wanted := slices.BinarySearch(offsets, r.Offset); !wanted {
+			continue
+		}
+		if f, ok := factOf(r); ok {
+			if err := visit(f); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -16,9 +16,9 @@ type Row []Mark
 
 // Mark says that something happened to an invitation, and where the log tells it: the partition is the invitation's.
 //
-// It is stored as the kind's letter, the number of the reason where it is a refusal, a digest of the buyer and the second
-// since 1970 where it is an offer, and the offset; numbers as varints. A row is its marks, one after the other, as they
-// came.
+// It is stored as the kind's letter, the number of the reason where it is a refusal, a digest of the buyer and the
+// second since 1970 where it is an offer, and the offset; numbers as varints. A row is its marks, one after the other,
+// as they came.
 type Mark struct {
 	Kind   Kind
 	Offset int64
