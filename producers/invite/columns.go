@@ -133,23 +133,41 @@ func setReceivingBank(d *draft, text string) { d.x.ReceivingBank = text }
 func setReference(d *draft, text string) { d.x.Reference = text }
 
 func setFunding(d *draft, text string) {
+	switch text { // what most rows say, at once
+	case "":
+		return
+	case "deposit":
+		d.x.Funding = schemas.Funding_FUNDING_DEPOSIT
+		return
+	}
 	d.x.Funding = schemas.Funding(word(d, "funding", text, "FUNDING_", schemas.Funding_value))
 }
 
 func setRoute(d *draft, text string) {
+	switch text {
+	case "":
+		return
+	case "direct":
+		d.x.Route = schemas.Route_ROUTE_DIRECT
+		return
+	}
 	d.x.Route = schemas.Route(word(d, "route", text, "ROUTE_", schemas.Route_value))
 }
 
 func setSource(d *draft, text string) {
+	switch text {
+	case "":
+		return
+	case "entered":
+		d.x.AccountSource = schemas.AccountSource_ACCOUNT_SOURCE_ENTERED
+		return
+	}
 	d.x.AccountSource = schemas.AccountSource(
 		word(d, "account_source", text, "ACCOUNT_SOURCE_", schemas.AccountSource_value))
 }
 
 // word reads one of an enumeration's words: via-seller, or as the schema writes it.
 func word(d *draft, field, text, prefix string, values map[string]int32) int32 {
-	if text == "" {
-		return 0
-	}
 	name := strings.TrimPrefix(strings.ReplaceAll(strings.ToUpper(text), "-", "_"), prefix)
 	if value, ok := values[prefix+name]; ok && value != 0 {
 		return value

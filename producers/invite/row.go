@@ -115,7 +115,9 @@ func ndjson(d *draft, text []byte) {
 		d.fault("line", "has bytes that are not UTF-8: save the file in that encoding")
 	case kind != "":
 		d.fault("line", "is %s, must be one object, {...}, with the fields of an invitation", kind)
+	case quickly(string(text), d.x):
 	default:
+		d.x = &schemas.Invitation{}
 		if err := schemas.FromJSON(text, d.x); err != nil {
 			d.fault("line", "%s", problem(err))
 		}
