@@ -57,7 +57,7 @@ is named by --drop.`,
 			if err != nil {
 				return failed(err)
 			}
-			return failed(publishDirectory(c.Context(), &flags, d, drop, format, c.OutOrStdout(), c.ErrOrStderr()))
+			return failed(publishVersion(c.Context(), &flags, d, drop, format, c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
 	flags.register(c)
@@ -73,7 +73,7 @@ type publication struct {
 	Parties      int    `json:"parties"`
 }
 
-func publishDirectory(
+func publishVersion(
 	ctx context.Context, flags *serverFlags, d *schemas.Directory, drop []string, format output,
 	stdout, stderr io.Writer,
 ) error {
