@@ -132,7 +132,7 @@ func (f *demoFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 			return &codeError{code: demo.ExitUsage, err: err}
 		}
 		defer func() { err = errors.Join(err, failed(servers.Close())) }() // what it could not keep, it says now
-		p.kafka, p.redis, p.embedded = []string{servers.KafkaAddr}, []string{servers.RedisAddr}, true
+		p = embeddedPlace(p, servers)
 	}
 	s, err := open(ctx, p, logger)
 	if err != nil {

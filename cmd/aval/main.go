@@ -15,7 +15,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -57,26 +56,22 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 	}
-	root.SetFlagErrorFunc(flagFault)
-	root.AddCommand(demoCommand(), runCommand(), topicsCommand(), benchCommand())
-	root.AddCommand(keysCommand())
+	root.AddCommand(
+		accountCommand(),
+		benchCommand(),
+		configCommand(),
+		demoCommand(),
+		devCommand(),
+		directoryCommand(),
+		inviteCommand(),
+		keysCommand(),
+		manCommand(),
+		runCommand(),
+		settingsTopic(),
+		topicsCommand(),
+	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	guide(root)
 	return root
-}
-
-// flagFault names the flag that is likely meant by one that the command does not have.
-func flagFault(c *cobra.Command, err error) error {
-	absent, ok := errors.AsType[*pflag.NotExistError](err)
-	if !ok || absent.GetSpecifiedShortnames() != "" {
-		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
-	}
-	var names []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-	name := "--" + absent.GetSpecifiedName()
-	for _, s := range settingsTable() {
-		if s.secret() && s.name == absent.GetSpecifiedName() {
-			return fmt.Errorf("%s is no flag, since others could see it: set %s, or --%s-file",
-				name, s.variable(), s.name)
-		}
-	}
-	return fmt.Errorf("%s has no flag %s%s", c.CommandPath(), name, didYouMean(name, names))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aval-systems/aval/consumers/certificate"
 )
 
 func runCommand() *cobra.Command {
@@ -22,29 +24,40 @@ a second one ends at once.`,
   aval run --config aval.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return failed(runStages(c.Context(), &flags, flags.logger(c.ErrOrStderr())))
+			keys, err := flags.signer()
+			if err != nil {
+				return err
+			}
+			logger := flags.logger(c.ErrOrStderr())
+			begun := func(*system) error { return nil }
+			return failed(flags.runStages(c.Context(), flags.place(), keys, logger, begun))
 		},
 	}
-	flags.register(c, groupNew, groupSign, groupDev, groupRun)
+	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupWebhookKeys)
 	return c
 }
 
-func runStages(ctx context.Context, flags *serverFlags, logger *slog.Logger) error {
-	keys, err := flags.signer()
-	if err != nil {
-		return err
-	}
-	if flags.values.Keys == "" {
+// runStages runs the stages until ctx ends. It calls begun when the servers are ready for them.
+func (f *serverFlags) runStages(
+	ctx context.Context, p place, keys *certificate.Keys, logger *slog.Logger, begun func(*system) error,
+) error {
+	if f.values.Keys == "" {
 		logger.WarnContext(ctx, "certificates are signed with demonstration keys, which anyone can derive; give --keys")
 	}
-	s, err := open(ctx, flags.place(), logger)
+	for _, warning := range f.unwise() {
+		logger.WarnContext(ctx, "unwise settings", "warning", warning)
+	}
+	s, err := open(ctx, p, logger)
 	if err != nil {
 		return err
 	}
 	defer s.close() //nolint:errcheck // everything was flushed
+	if err := begun(s); err != nil {
+		return err
+	}
 	logger.InfoContext(ctx, "running", "namespace", s.namespace, "partitions", s.partitions,
-		"stages", strings.Join(flags.values.Stages, ","))
-	if err := s.route(ctx, flags.values.DrainTimeout, s.works(flags.values.Stages, keys)); err != nil {
+		"stages", strings.Join(f.values.Stages, ","))
+	if err := s.route(ctx, f.values.DrainTimeout, s.works(f.values.Stages, keys)); err != nil {
 		return fmt.Errorf("run stages: %w", err)
 	}
 	return nil

@@ -18,7 +18,7 @@ type serverFlags struct {
 
 // register gives the command what all have that speak to servers, and the settings of more groups.
 func (f *serverFlags) register(c *cobra.Command, more ...group) {
-	f.settings.register(c, append([]group{groupServers, groupSecurity, groupLog}, more...)...)
+	f.settings.register(c, append([]group{groupServers, groupSpace, groupSecurity, groupLog}, more...)...)
 }
 
 // place is where the system is.

@@ -20,15 +20,17 @@ type setting struct {
 // group is a set of settings that commands have in common.
 type group string
 
-// The groups. Every command that speaks to servers has the first three.
+// The groups. Every command that speaks to servers has the first four.
 const (
-	groupServers  group = "servers"
-	groupSecurity group = "security"
-	groupLog      group = "log"
-	groupNew      group = "new"  // how a new namespace is made
-	groupSign     group = "sign" // the issuing banks' private keys
-	groupDev      group = "dev"
-	groupRun      group = "run" // of a process that runs stages
+	groupServers     group = "servers"
+	groupSpace       group = "namespace"
+	groupSecurity    group = "security"
+	groupLog         group = "log"
+	groupNew         group = "new"  // how a new namespace is made
+	groupSign        group = "sign" // the issuing banks' private keys
+	groupDev         group = "dev"
+	groupRun         group = "run" // of a process that runs stages
+	groupWebhookKeys group = "webhook-keys"
 )
 
 // kind says how a setting is written, and so how it is checked.
@@ -73,7 +75,7 @@ func serverSettings() []setting {
 			"address of Redis; several, with commas between, are a cluster",
 		},
 		{
-			"namespace", groupServers, kindNamespace, namespaceDefault, nil,
+			"namespace", groupSpace, kindNamespace, namespaceDefault, nil,
 			"prefix of topics, groups and keys: a system of its own",
 		},
 		{
@@ -139,7 +141,7 @@ func processSettings() []setting {
 			"drain-timeout", groupRun, kindDuration, "15s", nil,
 			"how long an interrupt lets finish what is at work",
 		},
-		{"webhook-keys", groupRun, kindFile, "", nil, "the keys that sign webhooks, one a key id"},
+		{"webhook-keys", groupWebhookKeys, kindFile, "", nil, "the keys that sign webhooks, one a key id"},
 	}
 }
 

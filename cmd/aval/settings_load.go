@@ -66,6 +66,10 @@ func (s source) label(name string) string {
 type settings struct {
 	values values
 
+	lenient bool    // faults are kept, for the command to tell
+	faults  []error // what is wrong with the settings
+
+	config   string // the file, empty: none
 	groups   []group
 	defaults map[string]string // other ones than the table's
 	texts    map[string]string // in the form that values are read from
@@ -91,8 +95,9 @@ func loadSettings(c *cobra.Command, environ []string) error {
 	if s == nil {
 		return nil
 	}
-	if errs := s.load(c.Flags(), environ); len(errs) > 0 {
-		return usage("%w", errors.Join(errs...))
+	s.faults = s.load(c.Flags(), environ)
+	if len(s.faults) > 0 && !s.lenient {
+		return usage("%w", errors.Join(s.faults...))
 	}
 	return nil
 }
@@ -149,6 +154,7 @@ func (s *settings) merge(flags *pflag.FlagSet, environ []string) (*koanf.Koanf, 
 	}
 	errs := s.layer(k, confmap.Provider(defaults, koanfDelimiter), nil, func(string) source { return source{} })
 	if path, named := configFile(flags, environ); path != "" {
+		s.config, s.sources[configFlag] = path, named
 		file := &settingsFile{path: path}
 		text, err := readSettingsFile(path)
 		if err != nil {
@@ -185,11 +191,11 @@ func (s *settings) layer(
 }
 
 // configFile is the file of settings, and who names it.
-func configFile(flags *pflag.FlagSet, environ []string) (path, named string) {
+func configFile(flags *pflag.FlagSet, environ []string) (path string, named source) {
 	if f := flags.Lookup(configFlag); f != nil && f.Changed {
-		return f.Value.String(), "--" + configFlag
+		return f.Value.String(), source{flag: configFlag}
 	}
-	return lookup(environ, configVariable), configVariable
+	return lookup(environ, configVariable), source{variable: configVariable}
 }
 
 // lookup returns a variable's value, empty if there is none.
