@@ -97,6 +97,15 @@ func (p *printer[T]) print(item T) error {
 	return nil
 }
 
+// flush shows what was printed so far, to whoever waits for it. Rows of a table that come after have widths of their
+// own.
+func (p *printer[T]) flush() error {
+	if p.table == nil {
+		return nil
+	}
+	return p.table.Flush()
+}
+
 func (p *printer[T]) line(cell func(column[T]) string) {
 	cells := make([]string, len(p.columns))
 	for i, c := range p.columns {
