@@ -153,3 +153,35 @@ func (s *Store) scanTable(
 		}
 	}
 }
+
+// Len counts the rows of a table; of one that rotates those of both halves, of which some may be the same. It changes
+// nothing and may be called by anyone.
+func (s *Store) Len(ctx context.Context, shard int, table string) (int64, error) {
+	halves, err := s.halves(table)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		generation, err := s.generation(ctx, shard)
+		if err != nil || generation == "" {
+			return 0, err
+		}
+		counts := make([]*redis.IntCmd, len(halves))
+		_, err = s.atOnce(ctx, shard, generation, func(p redis.Pipeliner) {
+			for i, half := range halves {
+				counts[i] = p.HLen(ctx, s.tableKey(shard, generation, half))
+			}
+		})
+		switch {
+		case errors.Is(err, errRebuilt):
+			continue
+		case err != nil:
+			return 0, err
+		}
+		total := int64(0)
+		for _, c := range counts {
+			total += c.Val()
+		}
+		return total, nil
+	}
+}

@@ -42,6 +42,13 @@ func TestRowsAreThoseOfTheState(t *testing.T) {
 			store := shard.Store()
 			for name, table := range tables {
 				mustRows(ctx, t, store, name, table)
+				if n, err := store.Len(ctx, 0, name); err != nil || n != int64(len(table)) {
+					t.Errorf("Len of %s = %d, %v, want %d", name, n, err, len(table))
+				}
+			}
+			n, err := store.Len(ctx, 0, "seen")
+			if err != nil || n != int64(len(tables["seen0"])+len(tables["seen1"])) {
+				t.Errorf("Len of both halves = %d, %v", n, err)
 			}
 			both := maps.Clone(tables["seen0"])
 			maps.Copy(both, tables["seen1"])
