@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/aval-systems/aval/producers/bench"
@@ -32,21 +33,25 @@ type stagesProcess struct {
 
 var _ bench.Stages = (*stagesProcess)(nil)
 
-// newStages is the process of these stages; they reach the servers as the bench does, by the settings in the
-// environment and by those in its flags.
-func newStages(flags *pflag.FlagSet, p place, partitions int, stages []string) *stagesProcess {
-	s := &stagesProcess{args: []string{
-		"run", "--namespace", p.namespace, "--partitions", strconv.Itoa(partitions),
-		"--stages", strings.Join(stages, ","),
-	}}
-	flags.Visit(func(flag *pflag.Flag) {
+// newStages is the process of these stages; they reach the servers as the bench does.
+func newStages(c *cobra.Command, s *system, stages []string) *stagesProcess {
+	return &stagesProcess{stderr: c.ErrOrStderr(), args: append([]string{
+		"run", "--namespace", s.namespace, "--partitions", strconv.Itoa(s.partitions),
+		"--stages", strings.Join(stages, ","), "--log-level", "warn",
+	}, serverArgs(c)...)}
+}
+
+// serverArgs are the flags by which this command was told how to reach the servers, for another one: what was told in
+// the environment that one finds there.
+func serverArgs(c *cobra.Command) (args []string) {
+	c.Flags().Visit(func(flag *pflag.Flag) {
 		of := flag.Annotations[groupAnnotation]
 		server := slices.Contains(of, string(groupServers)) && flag.Name != "namespace"
 		if server || slices.Contains(of, string(groupSecurity)) {
-			s.args = append(s.args, "--"+flag.Name+"="+flag.Value.String())
+			args = append(args, "--"+flag.Name+"="+flag.Value.String())
 		}
 	})
-	return s
+	return args
 }
 
 // Start starts the stages, which may be reading when they want to: they take what they find.

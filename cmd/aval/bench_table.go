@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -16,11 +15,7 @@ import (
 // printReport prints what a bench found.
 func printReport(w io.Writer, format output, r bench.Report) error {
 	if format.String() != string(outputTable) {
-		out := json.NewEncoder(w)
-		if format.String() == string(outputJSON) {
-			out.SetIndent("", "  ")
-		}
-		return out.Encode(r)
+		return reportJSON(w, format, r)
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, row := range benchRows(r) {
@@ -39,11 +34,38 @@ func benchRows(r bench.Report) []benchRow {
 		{"count", strconv.FormatInt(r.Count, 10), fmt.Sprintf("lost %d, refused %d, twice %d, undone %d",
 			r.Lost, r.Refused, r.Twice, r.Undone)},
 		{"rate", r.Rate.Short() + "/s", ""},
+		{"processor", cpuText(r.CPU) + " µs each", "machine busy " + short(r.Busy) + " %"},
+		{"resident", short(r.RSS) + " MiB", "client " + short(r.ClientRSS) + " MiB"},
+	}
+	if r.Records > 0 {
+		rows = append(rows, flowRows(r)...)
+	}
+	if r.RedisBytes != nil {
+		rows = append(rows, benchRow{"redis", short(r.RedisBytes) + " bytes an open one", fmt.Sprintf(
+			"accounts %s, pre-issues %s, register %s; of %d", r.Redis.Accounts.Short(), r.Redis.PreIssues.Short(),
+			r.Redis.Register.Short(), r.Redis.Items)})
+	}
+	if o := r.Overload; o != nil {
+		rows = append(rows, benchRow{"twice the load", o.Rate.Short() + "/s", fmt.Sprintf(
+			"of %s/s offered; waiting %d at the end, lost %d, resident %s MiB", o.Wanted.Short(), o.Waiting, o.Lost,
+			short(o.RSS))})
+	}
+	if r.Idle != nil {
+		rows = append(rows, benchRow{"at rest", r.Idle.Short() + " % of a core", ""})
+	}
+	return append(rows, benchRow{
+		"machine", fmt.Sprintf("%d cores, %d partitions", r.Machine.Cores, r.Partitions),
+		strings.Join([]string{r.Machine.Model, r.Machine.System, versionsText(r.Versions)}, ", "),
+	})
+}
+
+// flowRows are what goes through topics.
+func flowRows(r bench.Report) []benchRow {
+	rows := []benchRow{
 		{
 			"latency", fmt.Sprintf("p50 %s ms, p99 %s ms, p99.9 %s ms", r.Latency.P50.Short(), r.Latency.P99.Short(),
 				r.Latency.P999.Short()), "at " + r.LatencyRate.Short() + "/s, longest " + r.Latency.Max.Short() + " ms",
 		},
-		{"processor", cpuText(r.CPU) + " µs each", "machine busy " + short(r.Busy) + " %"},
 		{"records", r.Records.Short() + " each", r.Bytes.Short() + " bytes"},
 	}
 	for _, topic := range slices.Sorted(maps.Keys(r.Topics)) {
@@ -58,18 +80,7 @@ func benchRows(r bench.Report) []benchRow {
 		benchRow{
 			"floor: bare script", short(r.Floors.Script) + "/s",
 			"without remembering identifiers " + short(r.Floors.Forgetful) + "/s",
-		},
-		benchRow{"redis", short(r.RedisBytes) + " bytes an open one", fmt.Sprintf(
-			"accounts %s, pre-issues %s, register %s; of %d", r.Redis.Accounts.Short(), r.Redis.PreIssues.Short(),
-			r.Redis.Register.Short(), r.Redis.Items)},
-		benchRow{"resident", short(r.RSS) + " MiB", "client " + short(r.ClientRSS) + " MiB"},
-		benchRow{"partitions", strconv.Itoa(r.Partitions), ""},
-		benchRow{
-			"machine", fmt.Sprintf("%d cores", r.Machine.Cores),
-			strings.Join([]string{r.Machine.Model, r.Machine.System}, ", "),
-		},
-		benchRow{"versions", versionsText(r.Versions), ""},
-	)
+		})
 }
 
 func cpuText(c bench.CPU) string {

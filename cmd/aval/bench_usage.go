@@ -188,6 +188,15 @@ func machine() bench.Machine {
 	return m
 }
 
+// known says whether this machine tells what its processes cost.
+func known() bool { return processTime(os.Getpid()) != unknown }
+
+// describe fills in where and when it was measured.
+func (m *meter) describe(ctx context.Context, r *bench.Report) {
+	r.At, r.Machine, r.Versions = time.Now().UTC(), machine(), m.versions(ctx)
+	r.Client(peak(selfPID))
+}
+
 var kafkaVersion = regexp.MustCompile(`kafka[_-](?:[0-9.]+-)?([0-9]+\.[0-9]+\.[0-9]+)`)
 
 // versions are those of what is measured, as far as they are known.
@@ -203,6 +212,9 @@ func (m *meter) versions(ctx context.Context) map[string]string {
 	command, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.kafka), "cmdline"))
 	if found := kafkaVersion.FindSubmatch(command); found != nil {
 		versions["kafka"] = string(found[1])
+	}
+	if m.system == nil {
+		return versions
 	}
 	_ = m.system.eachRedis(ctx, func(ctx context.Context, c redis.Cmdable) error {
 		info, err := c.InfoMap(ctx, "server").Result()

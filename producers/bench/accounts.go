@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 
 // Sizes of an accounts bench.
 const (
-	warmPairs    = 100_000
+	warmPairs    = 10_000 // at a time
 	roundSeconds = 10
-	roundMin     = 50_000
+	roundLeast   = 20_000
 	// latencyPart of the duration is given to the latency at half the rate that was found.
 	latencyPart = 4
 )
@@ -34,9 +35,9 @@ func Accounts(ctx context.Context, c Config, d Deps) (Report, error) {
 	if err := openAccounts(ctx, c, d, funds, accounts...); err != nil {
 		return Report{}, err
 	}
-	r := Report{Kind: "accounts", Offered: Backlog, Wanted: Number(c.Rate) * thousand}
+	r := Report{Kind: KindAccounts, Offered: Backlog, Wanted: Number(c.Rate) * thousand}
 	if c.Hot {
-		r.Kind = "accounts, hot"
+		r.Kind = KindHot
 	}
 	if err := x.begin(ctx, &r); err != nil {
 		return r, err
@@ -51,41 +52,55 @@ func Accounts(ctx context.Context, c Config, d Deps) (Report, error) {
 
 // begin warms up, and makes the live holds of a hot account, which cost what they cost in Redis.
 func (x *pairs) begin(ctx context.Context, r *Report) error {
+	ends, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
+	if err != nil {
+		return err
+	}
+	from := ends[schemas.TopicEntries]
+	if x.Hot {
+		if err := x.makeHot(ctx, r, from); err != nil {
+			return err
+		}
+	}
+	x.Progress.Stage("warm up", 0)
+	defer x.Progress.Done()
+	holds, began := x.sent, x.Now()
+	for x.sent == holds || x.Now().Sub(began) < x.WarmUp {
+		if err := x.pile(ctx, min(warmPairs, x.RoundPairs), true, true); err != nil {
+			return err
+		}
+		done := 2*x.sent - holds
+		if err := x.await(ctx, from, done, nil); err != nil {
+			return err
+		}
+	}
+	took := x.Now().Sub(began)
+	r.Warmed = Seconds(took)
+	// A round takes some seconds of what the warm-up did, which was slower: it made its work beside.
+	found := Rate(x.sent-holds, took).Whole()
+	x.RoundPairs = int(min(max(found*roundSeconds, roundLeast), int64(x.RoundPairs)))
+	return nil
+}
+
+// makeHot makes an account's live holds.
+func (x *pairs) makeHot(ctx context.Context, r *Report, from []int64) error {
 	before, err := x.deps.Memory(ctx)
 	if err != nil {
 		return err
 	}
-	began := x.Now()
-	holds := 0
-	if x.Hot {
-		holds = x.HotHolds
-	}
-	x.Progress.Stage("warm up", warmPairs+holds)
+	x.Progress.Stage("hold", x.HotHolds)
 	defer x.Progress.Done()
-	from, err := x.deps.ends(ctx, x.Partitions, schemas.TopicEntries)
-	if err != nil {
+	if err := x.pile(ctx, x.HotHolds, true, false); err != nil {
 		return err
 	}
-	if err := x.pile(ctx, holds, true, false); err != nil {
+	if err := x.await(ctx, from, x.sent, nil); err != nil {
 		return err
 	}
-	if err := x.pile(ctx, warmPairs, true, true); err != nil {
-		return err
-	}
-	if err := x.await(ctx, from[schemas.TopicEntries], int64(2*warmPairs+holds), nil); err != nil {
-		return err
-	}
-	r.Warmed = Seconds(x.Now().Sub(began))
-	// A round takes some seconds of what the warm-up did, which was slower: it made its work beside.
-	found := Rate(int64(warmPairs+holds), x.Now().Sub(began)).Whole()
-	x.RoundPairs = int(min(max(found*roundSeconds, roundMin), int64(x.RoundPairs)))
 	after, err := x.deps.Memory(ctx)
 	if err != nil {
 		return err
 	}
-	if holds > 0 {
-		r.remember(int64(holds), before, after)
-	}
+	r.remember(x.sent, before, after)
 	return nil
 }
 
@@ -164,6 +179,12 @@ func (x *pairs) round(ctx context.Context, all *spent) error {
 	}
 	from := ends[schemas.TopicEntries]
 	n := x.RoundPairs
+	m := &measured{pairs: x, all: all, most: int64(2*n) * 9 / 10}
+	if x.deps.Stages == nil { // they begin with the first pair
+		if err := m.begin(ctx); err != nil {
+			return err
+		}
+	}
 	x.Progress.Stage("pile up", n)
 	err = x.pile(ctx, n, true, true)
 	x.Progress.Done()
@@ -171,33 +192,57 @@ func (x *pairs) round(ctx context.Context, all *spent) error {
 		return err
 	}
 	if x.deps.Stages != nil {
-		if err := x.deps.Stages.Start(ctx); err != nil {
+		if err := errors.Join(x.deps.Stages.Start(ctx), m.begin(ctx)); err != nil {
 			return err
 		}
 	}
 	x.Progress.Stage("measure", 2*n)
 	defer x.Progress.Done()
-	var start, now, told int64
-	var began time.Time
-	var before Usage
-	ended := false
-	return x.await(ctx, from, int64(2*n), func(grown int64) (err error) {
-		x.Progress.Add(int(grown - told))
-		told, now = grown, grown
-		switch {
-		case began.IsZero() && grown > int64(x.Partitions): // takeovers alone are no work
-			start, began = grown, x.Now()
-			before, err = x.deps.Usage(ctx)
-		case !ended && !began.IsZero() && now >= int64(2*n)*9/10:
-			ended = true
-			all.took += x.Now().Sub(began)
-			all.pairs += (now - start) / 2
-			var after Usage
-			after, err = x.deps.Usage(ctx)
-			all.usage = all.usage.plus(before, after)
+	return x.await(ctx, from, int64(2*n), func(grown int64) error { return m.see(ctx, grown) })
+}
+
+// measured is a round that is being measured.
+type measured struct {
+	*pairs
+
+	all     *spent
+	most    int64 // items up to which it is measured
+	told    int64
+	started bool
+	ended   bool
+	start   int64 // items that were there when it began
+	began   time.Time
+	before  Usage
+}
+
+func (m *measured) begin(ctx context.Context) (err error) {
+	m.before, err = m.deps.Usage(ctx)
+	m.began = m.Now()
+	return err
+}
+
+// see is shown how far the journal has grown. A round that is over before it was seen to begin counts from when the
+// stages were started; the next one is larger.
+func (m *measured) see(ctx context.Context, grown int64) error {
+	m.Progress.Add(int(grown - m.told))
+	m.told = grown
+	switch {
+	case m.ended:
+	case grown >= m.most:
+		m.ended = true
+		if !m.started {
+			m.RoundPairs *= 2
 		}
+		m.all.took += m.Now().Sub(m.began)
+		m.all.pairs += (grown - m.start) / 2
+		after, err := m.deps.Usage(ctx)
+		m.all.usage = m.all.usage.plus(m.before, after)
 		return err
-	})
+	case !m.started && grown > int64(m.Partitions) && m.deps.Stages != nil: // takeovers alone are no work
+		m.started, m.start = true, grown
+		return m.begin(ctx)
+	}
+	return nil
 }
 
 // verify reads the journal back: each movement was done, once.

@@ -48,6 +48,7 @@ type Config struct {
 	Run         string        // makes identifiers those of this run
 	Hot         bool          // one account with many live holds, instead of many accounts
 	HotHolds    int           // of that account; zero: HotHoldsDefault
+	OpenLeast   int           // certificates that are open in the end, at least: Redis bytes are taken over them
 	Overload    bool          // offer twice the maximum too
 	Idle        time.Duration // how long to measure the system at rest in the end
 	RoundPairs  int           // that are piled up at a time; zero: RoundPairsDefault

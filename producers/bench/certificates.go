@@ -13,7 +13,7 @@ import (
 // Certificates measures the way from invitations to certificates, all stages together.
 func Certificates(ctx context.Context, c Config, d Deps) (Report, error) {
 	c.fill()
-	version, err := directory(ctx, c, d)
+	version, err := Directory(ctx, c, d)
 	if err != nil {
 		return Report{}, err
 	}
@@ -30,8 +30,8 @@ func Certificates(ctx context.Context, c Config, d Deps) (Report, error) {
 	return x.run(ctx)
 }
 
-// directory is the version of the directory that invitations name.
-func directory(ctx context.Context, c Config, d Deps) (uint64, error) {
+// Directory is the version of the directory that invitations name; it publishes one where there is none.
+func Directory(ctx context.Context, c Config, d Deps) (uint64, error) {
 	_, end, err := d.Log.Bounds(ctx, schemas.TopicDirectory, 0)
 	if err != nil {
 		return 0, err
@@ -70,7 +70,7 @@ func (x *deals) run(ctx context.Context) (Report, error) {
 	tail := func(topic string, visit func(int, []pipeline.Record) error) func(context.Context) error {
 		return func(ctx context.Context) error { return x.deps.Log.Tail(ctx, topic, before.ends[topic], visit) }
 	}
-	r := Report{Kind: "certificates", Offered: Closed, Warmed: Seconds(x.WarmUp), Wanted: Number(x.Rate) * thousand}
+	r := Report{Kind: KindCertificates, Offered: Closed, Warmed: Seconds(x.WarmUp), Wanted: Number(x.Rate) * thousand}
 	if x.Rate > 0 {
 		r.Offered = Open
 	}
@@ -111,15 +111,14 @@ func (x *deals) phases(ctx context.Context, r *Report) (window map[string][]int6
 	r.found(f)
 	r.Latency, r.LatencyRate = LatencyOf(&f.latency), r.Rate
 	if x.Rate > 0 {
-		return f.ends, x.idle(ctx, r)
+		return f.ends, x.last(ctx, r)
 	}
-	r.Saturated = &r.Latency
+	saturated := r.Latency
 	half := max(r.Rate.Whole()/2, 1)
 	h, err := x.phase(ctx, "measure at half of it", int(half), warmAgain, max(x.Duration/halfPart, time.Second))
 	if err != nil {
 		return nil, err
 	}
-	saturated := r.Latency
 	r.Saturated, r.Latency, r.LatencyRate = &saturated, LatencyOf(&h.latency), Number(half)*thousand
 	r.left(h)
 	if x.Overload {
@@ -134,7 +133,37 @@ func (x *deals) phases(ctx context.Context, r *Report) (window map[string][]int6
 			Lost: o.lost, Drained: Rate(o.count+o.waiting-o.lost, o.took+o.drained), RSS: mebibytes(o.after.Resident),
 		}
 	}
-	return f.ends, x.idle(ctx, r)
+	return f.ends, x.last(ctx, r)
+}
+
+// last opens what is missing of the certificates that are to be open in the end, and lets the system rest.
+func (x *deals) last(ctx context.Context, r *Report) error {
+	x.mu.Lock()
+	missing := int64(x.OpenLeast) - x.sent
+	x.rate, x.most, x.offers = 0, int64(x.OpenLeast), missing > 0
+	x.mu.Unlock()
+	if missing <= 0 {
+		return x.idle(ctx, r)
+	}
+	x.Progress.Stage("open the rest", int(missing))
+	told := missing
+	for left := missing; left > 0; {
+		if err := pause(ctx, lagEvery); err != nil {
+			return err
+		}
+		x.mu.Lock()
+		left = int64(x.OpenLeast) - x.sent
+		x.mu.Unlock()
+		x.Progress.Add(int(told - left))
+		told = left
+	}
+	x.Progress.Done()
+	var f found
+	if err := x.drain(ctx, &f); err != nil {
+		return err
+	}
+	r.left(f)
+	return x.idle(ctx, r)
 }
 
 // found is what a phase found.

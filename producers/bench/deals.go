@@ -40,6 +40,7 @@ type deals struct {
 	pace    time.Duration // since when
 	paced   int64         // how many were sent since then
 	offers  bool          // whether anything is offered now
+	most    int64         // that are sent in all; zero: no bound
 	behind  bool          // some stage has too much to do
 	refused int64
 	twice   int64
@@ -195,6 +196,9 @@ func (x *deals) room(now time.Duration) int64 {
 		n = int64(now-x.pace)*int64(x.rate)/int64(time.Second) - x.paced
 	case !x.behind:
 		n = int64(x.Outstanding - len(x.open))
+	}
+	if x.most > 0 {
+		n = min(n, x.most-x.sent)
 	}
 	return max(min(n, publishMost), 0)
 }

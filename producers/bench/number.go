@@ -55,13 +55,17 @@ func (n Number) String() string {
 
 // Short is the figure with as many digits as one reads: all of the whole, and decimals only below a hundred.
 func (n Number) Short() string {
+	sign := ""
+	if n < 0 {
+		sign, n = "-", -n
+	}
 	switch {
 	case n >= 100*thousand || n%thousand == 0:
-		return strconv.FormatInt((int64(n)+thousand/2)/thousand, 10)
+		return sign + strconv.FormatInt((int64(n)+thousand/2)/thousand, 10)
 	case n >= 10*thousand:
-		return fmt.Sprintf("%d.%d", n/thousand, n%thousand/100)
+		return fmt.Sprintf("%s%d.%d", sign, n/thousand, n%thousand/100)
 	}
-	return fmt.Sprintf("%d.%02d", n/thousand, n%thousand/10)
+	return fmt.Sprintf("%s%d.%02d", sign, n/thousand, n%thousand/10)
 }
 
 // MarshalJSON writes it as a JSON number.

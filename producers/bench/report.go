@@ -49,6 +49,15 @@ type Report struct {
 	At         time.Time         `json:"at"`
 }
 
+// Kinds of reports.
+const (
+	KindCertificates = "certificates"
+	KindAccounts     = "accounts"
+	KindHot          = "accounts-hot"
+	KindInvite       = "invite"
+	KindDemo         = "demo"
+)
+
 // How work is offered.
 const (
 	Closed  = "closed"  // as fast as it is taken, with so many on their way
@@ -165,6 +174,9 @@ func (u Usage) plus(before, after Usage) Usage {
 
 // Client fills in how much memory the bench itself had, in bytes.
 func (r *Report) Client(resident int64) { r.ClientRSS = mebibytes(resident) }
+
+// Resident fills in how much memory what is measured had, in bytes.
+func (r *Report) Resident(bytes int64) { r.RSS = mebibytes(bytes) }
 
 func mebibytes(bytes int64) *Number {
 	if bytes <= 0 {
