@@ -70,7 +70,7 @@ Exit codes: 0 every order is decided, 3 so are all but invalid rows, 2 wrong usa
 		},
 	}
 	f.defaults = map[string]string{"kafka": "", "redis": ""} // embedded
-	f.register(c, groupNew, groupSign)
+	f.register(c, groupNew, groupSign, groupWebhookKeys)
 	c.Flags().StringVar(&f.orders, "orders", "", "CSV file of orders (default: a sample)")
 	c.Flags().StringVar(&f.funds, "funds", sample.Funds, "what each buyer's account is opened with, in its currency")
 	c.Flags().StringVar(&f.report, "report", "", "write what became of each order into this CSV file")

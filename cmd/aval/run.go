@@ -41,6 +41,9 @@ a second one ends at once.`,
 func (f *serverFlags) runStages(
 	ctx context.Context, p place, keys *certificate.Keys, logger *slog.Logger, begun func(*system) error,
 ) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	if f.values.Keys == "" {
 		logger.WarnContext(ctx, "certificates are signed with demonstration keys, which anyone can derive; give --keys")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -28,6 +29,7 @@ func (f *serverFlags) place() place {
 		kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions, dev: v.Dev,
 		kafkaTLS: f.kafkaTLS, redisTLS: f.redisTLS, redisUser: v.RedisUser, redisPassword: v.RedisPassword,
 		redisDB: v.RedisDB, redisCluster: v.RedisCluster || len(v.Redis) > 1,
+		webhooks: webhooks{keys: v.WebhookKeys, giveUp: v.WebhookGiveUp, private: v.WebhookPrivate},
 	}
 	if v.KafkaSASL != "" {
 		p.kafkaSASL = &kafka.SASL{Mechanism: v.KafkaSASL, User: v.KafkaUser, Password: v.KafkaPassword}
@@ -35,8 +37,13 @@ func (f *serverFlags) place() place {
 	return p
 }
 
-// check says what is wrong with the settings: nothing, since a command does not begin before all are right.
-func (f *serverFlags) check() error { return nil }
+// check says what is wrong with what the settings name: they are right themselves, or the command had not begun.
+func (f *serverFlags) check() error {
+	if faults := f.webhookFaults(); len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
 
 // signer loads the keys, or derives those of the demonstration.
 func (f *serverFlags) signer() (*certificate.Keys, error) {

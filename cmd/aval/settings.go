@@ -141,7 +141,12 @@ func processSettings() []setting {
 			"drain-timeout", groupRun, kindDuration, "15s", nil,
 			"how long an interrupt lets finish what is at work",
 		},
-		{"webhook-keys", groupWebhookKeys, kindFile, "", nil, "the keys that sign webhooks, one a key id"},
+		{
+			"webhook-keys", groupWebhookKeys, kindFile, "", nil,
+			"the keys that sign webhooks, one a line: see aval notice keys (default: no webhook is called)",
+		},
+		{"webhook-give-up", groupRun, kindDuration, "24h", nil, "how long a webhook is tried that does not take a notice"},
+		{"webhook-private", groupRun, kindTruth, "", nil, "call webhooks on this machine and in private networks too"},
 	}
 }
 
@@ -183,7 +188,10 @@ type values struct {
 	Pprof         bool          `koanf:"pprof"`
 	TraceEndpoint string        `koanf:"trace-endpoint"`
 	DrainTimeout  time.Duration `koanf:"drain-timeout"`
-	WebhookKeys   string        `koanf:"webhook-keys"`
+
+	WebhookKeys    string        `koanf:"webhook-keys"`
+	WebhookGiveUp  time.Duration `koanf:"webhook-give-up"`
+	WebhookPrivate bool          `koanf:"webhook-private"`
 }
 
 // variable is the setting's name in the environment.

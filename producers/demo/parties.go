@@ -25,7 +25,7 @@ const (
 
 // Directory is the directory of participants that the demo needs: its two banks with their public keys, the
 // last of which signs. Keys of the directory before stay, so that what they signed stays verifiable, and so
-// do other banks; it may be nil.
+// do other banks and those who are told by webhook; it may be nil.
 func Directory(before *schemas.Directory, keys map[string][]*schemas.PublicKey) *schemas.Directory {
 	participant := func(bank, name, domain string) *schemas.Participant {
 		p := &schemas.Participant{Bank: bank, Name: name, Contacts: []string{domain}}
@@ -45,6 +45,7 @@ func Directory(before *schemas.Directory, keys map[string][]*schemas.PublicKey) 
 			d.Participants = append(d.Participants, other)
 		}
 	}
+	d.Parties = before.GetParties()
 	return d
 }
 
