@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/aval-systems/aval/consumers/ledger"
 	"github.com/aval-systems/aval/producers/command"
@@ -80,12 +81,12 @@ func (f *commandFlags) send(ctx context.Context, m *schemas.Movement, stdout, st
 	return told.refusal()
 }
 
-// ask sends a movement and waits for the answer, for as long as it should.
-func (f *commandFlags) ask(ctx context.Context, s *system, m *schemas.Movement) (command.Answer, error) {
+// ask sends a command and waits for the answer, for as long as it should.
+func (f *commandFlags) ask(ctx context.Context, s *system, body proto.Message) (command.Answer, error) {
 	late := fmt.Errorf("it was waited for %v: --timeout", f.timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, late)
 	defer cancel()
-	answers, err := s.books().Send(ctx, command.Command{ID: f.id, Time: time.Now().UTC(), Body: m})
+	answers, err := s.books().Send(ctx, command.Command{ID: f.id, Time: time.Now().UTC(), Body: body})
 	if unanswered := (*command.UnansweredError)(nil); errors.As(err, &unanswered) {
 		return command.Answer{}, fmt.Errorf("%w: --id %s", err, f.id)
 	}
