@@ -71,6 +71,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		runCommand(),
 		settingsTopic(),
 		topicsCommand(),
+		watchCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -50,6 +50,20 @@ func (f *serverFlags) runStages(
 	for _, warning := range f.unwise() {
 		logger.WarnContext(ctx, "unwise settings", "warning", warning)
 	}
+	m, err := newMonitor(ctx, &f.settings, logger)
+	if err != nil {
+		return err
+	}
+	p.monitor = m
+	return m.during(ctx, func(ctx context.Context) error {
+		return f.workOn(ctx, p, keys, logger, begun)
+	})
+}
+
+// workOn runs the stages over the servers.
+func (f *serverFlags) workOn(
+	ctx context.Context, p place, keys *certificate.Keys, logger *slog.Logger, begun func(*system) error,
+) error {
 	s, err := open(ctx, p, logger)
 	if err != nil {
 		return err
