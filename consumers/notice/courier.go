@@ -21,7 +21,7 @@ const (
 	GiveUpAfterMax = 14 * 24 * time.Hour
 
 	// RefreshDefault is how long a new version of the directory or of the keys may go unnoticed.
-	RefreshDefault = 2 * time.Second
+	RefreshDefault = 500 * time.Millisecond
 
 	// callers are at work at a time: many more than one dead receiver can hold up.
 	callers = 512
