@@ -237,7 +237,7 @@ func (k *cluster) ask(ctx context.Context, request protocol.Message) (protocol.M
 		if err == nil || ctx.Err() != nil {
 			return answer, err
 		}
-		if first == nil {
+		if first == nil || surer(err, first) {
 			first = err
 		}
 	}
