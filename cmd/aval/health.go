@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // it is served on this server alone, and only where it was asked for
+	"net/http/pprof"
 	"sync/atomic"
 	"syscall"
 	"time"

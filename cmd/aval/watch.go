@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,8 +37,8 @@ func watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch",
 		Short: "Show live what becomes of certificates, and how far each stage is behind",
-		Long: `Show live what becomes of certificates, and how far each stage is behind: on a terminal as a page that q
-leaves; elsewhere, or with -o ndjson, a line each time. It reads ends and marks, and of records only new refusals; it
+		Long: `Show live what becomes of certificates, and how far each stage is behind: on a terminal as a page,
+elsewhere as a line each time; -o ndjson has all of it. It reads ends and marks, and of records only new refusals; it
 joins no group, and nobody works less for it.
 
   invited, issued, closed   messages that the log ever took in; one that was sent twice counts twice
@@ -52,7 +53,7 @@ the oldest record that is not done, of the partition with the most of them.`,
   aval watch --once -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return failed(f.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()))
+			return failed(f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
 	f.register(c)
@@ -62,12 +63,12 @@ the oldest record that is not done, of the partition with the most of them.`,
 	return c
 }
 
-func (f *watchFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+func (f *watchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if f.interval < watchIntervalMin {
 		return usage("--interval %v, must be at least %v", f.interval, watchIntervalMin)
 	}
 	logger := f.logger(stderr)
-	live := !f.once && f.format.String() == string(outputTable) && interactive(stdin, stdout)
+	live := !f.once && f.format.String() == string(outputTable) && isTerminal(stdout) && os.Getenv("TERM") != "dumb"
 	if live {
 		logger = slog.New(slog.DiscardHandler) // its lines would break the page, which says the same
 	}
@@ -82,19 +83,16 @@ func (f *watchFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	}
 	show := func(ctx context.Context) error { return f.lines(ctx, w, stdout, stderr) }
 	if live {
-		page := &watchPage{watch: w, interval: f.interval, colour: os.Getenv("NO_COLOR") == ""}
-		show = func(ctx context.Context) error { return page.show(ctx, stdin, stdout) }
+		page := &watchPage{
+			look: w.look, interval: f.interval, colour: os.Getenv("NO_COLOR") == "",
+			size: func() (int, int) { return terminalSize(stdout) },
+		}
+		show = func(ctx context.Context) error { return page.show(ctx, stdout) }
 	}
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
 	return pipeline.Run(ctx, w.follow, show)
-}
-
-// interactive says whether somebody looks, and can leave.
-func interactive(stdin io.Reader, stdout io.Writer) bool {
-	in, ok := stdin.(io.Writer)
-	return ok && isTerminal(in) && isTerminal(stdout) && os.Getenv("TERM") != "dumb"
 }
 
 // look shows how things stand, once.
@@ -106,7 +104,7 @@ func (f *watchFlags) look(ctx context.Context, w *watch, stdout io.Writer) error
 	if f.format != "" && f.format != outputTable {
 		return printOne(stdout, f.format, view)
 	}
-	_, err = io.WriteString(stdout, view.table(false))
+	_, err = fmt.Fprintln(stdout, strings.Join(view.lines(), "\n"))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,11 +18,11 @@ import (
 
 // watch looks at a system from outside.
 type watch struct {
-	system *system
-	works  []watchWork
-	began  time.Time
-	first  *watchSample // what the counts since then are from
-	last   *watchSample
+	system   *system
+	register *register.Register
+	works    []watchWork
+	first    *watchSample // what the counts since then are from
+	last     *watchSample
 
 	mu     sync.Mutex
 	closed map[register.State]int64 // what refusals said since it began
@@ -42,7 +43,10 @@ type watchSample struct {
 }
 
 func newWatch(s *system) *watch {
-	w := &watch{system: s, began: time.Now(), closed: map[register.State]int64{}}
+	w := &watch{system: s, closed: map[register.State]int64{}}
+	w.register = register.New(s.redis, register.Config{
+		Namespace: s.namespace, Partitions: s.partitions, Now: time.Now,
+	})
 	for _, work := range s.works(stageNames(), nil) {
 		w.works = append(w.works, watchWork{work.Name, work.Topic, work.Config.Group})
 	}
@@ -122,48 +126,62 @@ func (w *watch) look(ctx context.Context) (watchView, error) {
 
 func (w *watch) sample(ctx context.Context) (*watchSample, error) {
 	s := &watchSample{done: map[watchWork][]int64{}, oldest: map[watchWork]time.Time{}}
+	var err error
 	for _, work := range w.works {
-		marks, err := w.system.kafka.Committed(ctx, work.group, work.topic)
-		if err != nil {
+		if s.done[work], err = w.done(ctx, work); err != nil {
 			return nil, err
 		}
-		for _, mark := range marks {
-			s.done[work] = append(s.done[work], mark.Offset)
-		}
 	}
-	var err error
-	if s.ends, err = w.system.kafka.Ends(ctx, w.topics()); err != nil { // after what is done, or lag would be below zero
+	// The ends come after what is done, or lag would be below zero.
+	if s.ends, err = w.system.kafka.Ends(ctx, w.topics()); err != nil {
 		return nil, err
 	}
 	s.at = time.Now()
 	for _, work := range w.works {
-		if err := w.age(ctx, s, work); err != nil {
-			return nil, err
-		}
+		w.age(ctx, s, work)
 	}
 	w.mu.Lock()
-	s.closed = map[register.State]int64{}
-	for state, n := range w.closed {
-		s.closed[state] = n
-	}
+	s.closed = maps.Clone(w.closed)
 	w.mu.Unlock()
+	return s, w.count(ctx, s)
+}
+
+// done is how far a stage has come with a topic: what its group has committed, or, of the register, what it has stored.
+func (w *watch) done(ctx context.Context, work watchWork) (done []int64, err error) {
+	marks, err := w.system.kafka.Committed(ctx, work.group, work.topic)
+	if err != nil {
+		return nil, err
+	}
+	for p, mark := range marks {
+		if work.stage == w.register.Name() {
+			if mark, err = w.register.Resume(ctx, work.topic, p); err != nil {
+				return nil, err
+			}
+		}
+		done = append(done, mark.Offset)
+	}
+	return done, nil
+}
+
+// count counts what the books hold.
+func (w *watch) count(ctx context.Context, s *watchSample) error {
 	pre, accounts := w.system.store(preissue.Book{}), w.system.store(ledger.Book{})
 	for shard := range w.system.partitions {
 		open, err := pre.Len(ctx, shard, preissue.TableOpen)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		held, err := accounts.Len(ctx, shard, ledger.TableHolds)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.open, s.held = s.open+open, s.held+held
 	}
-	return s, nil
+	return nil
 }
 
 // age looks at the first record that is not done, of the partition that has the most of them.
-func (w *watch) age(ctx context.Context, s *watchSample, work watchWork) error {
+func (w *watch) age(ctx context.Context, s *watchSample, work watchWork) {
 	most, at := int64(0), -1
 	for p, done := range s.done[work] {
 		if lag := s.ends[work.topic][p] - max(done, 0); lag > most {
@@ -171,12 +189,9 @@ func (w *watch) age(ctx context.Context, s *watchSample, work watchWork) error {
 		}
 	}
 	if at < 0 {
-		return nil
+		return
 	}
-	written, err := w.system.kafka.Written(ctx, work.topic, at, max(s.done[work][at], 0))
-	if err != nil {
-		return nil //nolint:nilerr // it is not kept any more: its age is not known
-	}
-	s.oldest[work] = written
-	return nil
+	if written, err := w.system.kafka.Written(ctx, work.topic, at, max(s.done[work][at], 0)); err == nil {
+		s.oldest[work] = written
+	} // else it is not kept any more, and its age is not known
 }

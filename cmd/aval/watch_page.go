@@ -1,97 +1,118 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"io"
+	"os"
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/term"
 )
 
-// watchPage is the page of aval watch on a terminal.
+// What a terminal is told. The page stands on the terminal's other screen, so that what was there is there again in
+// the end.
+const (
+	ansiEnter   = "\x1b[?1049h\x1b[?25l" // to the other screen, without a cursor
+	ansiLeave   = "\x1b[?25h\x1b[?1049l"
+	ansiHome    = "\x1b[H"
+	ansiEndLine = "\x1b[K\r\n"
+	ansiEndPage = "\x1b[J"
+	ansiBold    = "\x1b[1m"
+	ansiRed     = "\x1b[31m"
+	ansiPlain   = "\x1b[0m"
+)
+
+// watchPage is the page of aval watch on a terminal. It asks the terminal nothing and reads no keys: an interrupt
+// ends it, as it does every command.
 type watchPage struct {
-	watch    *watch
+	look     func(context.Context) (watchView, error)
 	interval time.Duration
 	colour   bool
-
-	ctx           context.Context //nolint:containedctx // the page's life, for looks that it asks for
-	view          *watchView
-	err           error
-	width, height int
+	size     func() (width, height int) // below one where it is not known
 }
 
-// What a page is told.
-type (
-	watchLooked struct {
-		view watchView
-		err  error
+// show shows the page until ctx ends.
+func (p *watchPage) show(ctx context.Context, out io.Writer) error {
+	if _, err := io.WriteString(out, ansiEnter); err != nil {
+		return err
 	}
-	watchDue struct{}
-)
-
-// show shows the page until somebody leaves it, or ctx ends.
-func (p *watchPage) show(ctx context.Context, in io.Reader, out io.Writer) error {
-	p.ctx = ctx
-	_, err := tea.NewProgram(p, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
-		tea.WithoutSignalHandler()).Run()
-	if ctx.Err() != nil || errors.Is(err, tea.ErrProgramKilled) {
-		return nil
-	}
-	return err
-}
-
-// Init implements tea.Model.
-func (p *watchPage) Init() tea.Cmd { return p.look }
-
-// look is done beside the page.
-func (p *watchPage) look() tea.Msg {
-	view, err := p.watch.look(p.ctx)
-	return watchLooked{view, err}
-}
-
-// Update implements tea.Model.
-func (p *watchPage) Update(message tea.Msg) (tea.Model, tea.Cmd) {
-	switch m := message.(type) {
-	case tea.KeyMsg:
-		switch m.String() {
-		case "q", "esc", "ctrl+c":
-			return p, tea.Quit
+	defer io.WriteString(out, ansiLeave) //nolint:errcheck // the terminal is gone
+	ticker := time.NewTicker(p.interval)
+	defer ticker.Stop()
+	var page []string
+	for {
+		view, err := p.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			page = view.lines()
 		}
-	case tea.WindowSizeMsg:
-		p.width, p.height = m.Width, m.Height
-	case watchLooked:
-		if p.err = m.err; m.err == nil {
-			p.view = &m.view
+		if _, err := out.Write(p.draw(page, err)); err != nil {
+			return err
 		}
-		return p, tea.Tick(p.interval, func(time.Time) tea.Msg { return watchDue{} })
-	case watchDue:
-		return p, p.look
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
 	}
-	return p, nil
 }
 
-// View implements tea.Model.
-func (p *watchPage) View() string {
-	var text string
+// draw makes a page of the lines, or of as many as there is room for, and of what is wrong.
+func (p *watchPage) draw(lines []string, fault error) []byte {
+	last := []string{"", "an interrupt (Ctrl-C) ends this"}
+	if fault != nil {
+		last = []string{"", "this is how it was: " + oneLine(fault.Error())}
+	}
+	width, height := p.size()
+	if height > len(last) {
+		lines = lines[:min(len(lines), height-len(last))]
+	}
+	var b bytes.Buffer
+	b.WriteString(ansiHome)
+	for i, line := range append(lines[:len(lines):len(lines)], last...) {
+		if i > 0 {
+			b.WriteString(ansiEndLine)
+		}
+		b.WriteString(p.paint(cut(line, width), i == 0 || fault != nil && i > len(lines)))
+	}
+	b.WriteString(ansiEndPage)
+	return b.Bytes()
+}
+
+// paint makes headings bold, and red what is far behind or wrong.
+func (p *watchPage) paint(line string, loud bool) string {
 	switch {
-	case p.view != nil:
-		text = p.view.table(p.colour)
-	case p.err == nil:
-		text = "looking …\n"
+	case !p.colour || line == "":
+		return line
+	case loud, strings.HasPrefix(line, headCertificates), strings.HasPrefix(line, headStage):
+		return ansiBold + line + ansiPlain
+	case strings.HasSuffix(line, lateMark):
+		return ansiRed + line + ansiPlain
 	}
-	if p.err != nil {
-		text += "\n" + oneLine(p.err.Error()) + "\n"
-	}
-	return p.fit(text + "\nq leaves\n")
+	return line
 }
 
-// fit keeps to the lines of the terminal, the last of which says how to leave; what is too wide, it cuts itself.
-func (p *watchPage) fit(text string) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if p.height > 1 && len(lines) > p.height {
-		lines = append(lines[:p.height-1], lines[len(lines)-1])
+// cut cuts a line to what the terminal has room for.
+func cut(line string, width int) string {
+	if runes := []rune(line); width > 0 && len(runes) > width {
+		return string(runes[:width])
 	}
-	return strings.Join(lines, "\n")
+	return line
+}
+
+// terminalSize is the size of the terminal, where it is one.
+func terminalSize(w io.Writer) (width, height int) {
+	file, ok := w.(*os.File)
+	if !ok {
+		return 0, 0
+	}
+	width, height, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
 }

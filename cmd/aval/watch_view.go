@@ -49,6 +49,8 @@ func (t tenths) String() string {
 }
 
 // MarshalJSON implements json.Marshaler.
+//
+//nolint:unparam // the interface has an error
 func (t tenths) MarshalJSON() ([]byte, error) { return []byte(t.String()), nil }
 
 // rate is how many that were for a second.
@@ -120,59 +122,40 @@ func stageView(work watchWork, now, last *watchSample) watchStage {
 	return v
 }
 
-// Colours of a terminal.
 const (
-	ansiBold  = "\x1b[1m"
-	ansiRed   = "\x1b[31m"
-	ansiPlain = "\x1b[0m"
+	headCertificates = "CERTIFICATES"
+	headStage        = "STAGE"
+	// lateAfter is from when on a stage is marked as late.
+	lateAfter = tenths(100)
+	lateMark  = " late"
 )
 
-// lagRed is from when on a stage's lag is shown in red.
-const lagRed = tenths(100)
-
-// table shows everything.
-func (v watchView) table(colour bool) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s   namespace %s   watched for %s s\n\n", v.Time, oneLine(v.Namespace), v.Seconds)
-	const states, stages = "%-14s%14s%14s%14s\n", "%-14s%-20s%12s%10s%14s\n" // the same each time: nothing jumps
-	fmt.Fprintf(&b, states, "CERTIFICATES", "TOTAL", "SINCE", "PER SECOND")
-	for _, s := range append(v.Certificates, watchState{
-		State: "dead letters", Total: v.DeadLetters.Total, Since: v.DeadLetters.Since, PerSecond: v.DeadLetters.PerSecond,
-	}) {
+// lines show everything. Columns are as wide each time: nothing jumps.
+func (v watchView) lines() []string {
+	const states, stages = "%-14s%14s%14s%14s", "%-14s%-20s%12s%10s%14s%s"
+	lines := []string{
+		fmt.Sprintf("%s   namespace %s   watched for %s s", v.Time, oneLine(v.Namespace), v.Seconds), "",
+		fmt.Sprintf(states, headCertificates, "TOTAL", "SINCE", "PER SECOND"),
+	}
+	letters := v.DeadLetters
+	letters.State = "dead letters"
+	for _, s := range append(v.Certificates, letters) {
 		total := ""
 		if s.Total != nil {
 			total = strconv.FormatInt(*s.Total, 10)
 		}
-		fmt.Fprintf(&b, states, s.State, total, strconv.FormatInt(s.Since, 10), s.PerSecond)
+		lines = append(lines, fmt.Sprintf(states, s.State, total, strconv.FormatInt(s.Since, 10), s.PerSecond))
 	}
-	b.WriteByte('\n')
-	fmt.Fprintf(&b, stages, "STAGE", "TOPIC", "LAG", "SECONDS", "PER SECOND")
+	lines = append(lines, "", fmt.Sprintf(stages, headStage, "TOPIC", "LAG", "SECONDS", "PER SECOND", ""))
 	for _, s := range v.Stages {
-		fmt.Fprintf(&b, stages, s.Stage, s.Topic, strconv.FormatInt(s.LagRecords, 10), s.LagSeconds, s.PerSecond)
-	}
-	if !colour {
-		return b.String()
-	}
-	return v.coloured(b.String())
-}
-
-// coloured makes headings bold, and red what is far behind: line by line, so that no column moves.
-func (v watchView) coloured(text string) string {
-	lines := strings.Split(text, "\n")
-	late := map[string]bool{}
-	for _, s := range v.Stages {
-		late[s.Stage+" "+s.Topic] = s.LagSeconds >= lagRed
-	}
-	for i, line := range lines {
-		fields := strings.Fields(line)
-		switch {
-		case i == 0, len(fields) > 0 && (fields[0] == "CERTIFICATES" || fields[0] == "STAGE"):
-			lines[i] = ansiBold + line + ansiPlain
-		case len(fields) > 1 && late[fields[0]+" "+fields[1]]:
-			lines[i] = ansiRed + line + ansiPlain
+		mark := ""
+		if s.LagSeconds >= lateAfter {
+			mark = lateMark
 		}
+		lag := strconv.FormatInt(s.LagRecords, 10)
+		lines = append(lines, fmt.Sprintf(stages, s.Stage, s.Topic, lag, s.LagSeconds, s.PerSecond, mark))
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // line shows what matters most.
