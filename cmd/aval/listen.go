@@ -52,8 +52,8 @@ func listenCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "listen --port PORT --key FILE|ID",
 		Short: "Receive webhooks, check their signatures and print them",
-		Long: `Receive webhooks on a port of this machine, check their signatures and print them, until it is interrupted:
-to try webhooks out, and as an example of a receiver. What is signed by another key, or more than five minutes away
+		Long: `Receive webhooks on a port of this machine, check their signatures and print them, until it is
+interrupted: to try webhooks out, and as an example of a receiver. What is signed by another key, or more than five minutes away
 from this machine's clock, is answered with 401. One that came before is printed as a repeat: webhooks come at least
 once.
 
@@ -68,7 +68,7 @@ the file of --webhook-keys. Without a key nothing is checked.`,
 			return failed(f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
-	f.settings.register(c, groupWebhookKeys)
+	f.register(c, groupWebhookKeys)
 	f.format.register(c)
 	c.Flags().IntVar(&f.port, "port", 0, "the port of this machine to listen on; 0 is a free one")
 	c.Flags().StringVar(&f.key, "key", "", "file of keys, or the id of one of --webhook-keys")
@@ -186,7 +186,7 @@ func heardColumns() []column[heard] {
 		{"try", func(h heard) string { return fmt.Sprintf("%-3d", h.Try) }},
 		{"status", func(h heard) string { return fmt.Sprintf("%-6d", h.Status) }},
 		{"type               ", func(h heard) string { return fmt.Sprintf("%-19s", h.Type) }},
-		{"to        ", func(h heard) string { return fmt.Sprintf("%-10s", h.notice.GetRecipient().GetId()) }},
+		{"to         ", func(h heard) string { return fmt.Sprintf("%-11s", h.notice.GetRecipient().GetId()) }},
 		{"invitation                      ", func(h heard) string {
 			return fmt.Sprintf("%-32s", h.notice.GetInvitationId())
 		}},

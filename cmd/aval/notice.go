@@ -59,8 +59,8 @@ func noticeListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list --recipient ID",
 		Short: "List the notices of an inbox",
-		Long: `List the notices of an inbox, the oldest first. Their time is that of what they tell. With JSON each has its
-whole content: the terms and, where one was issued, the certificate.`,
+		Long: `List the notices of an inbox, the oldest first. Their time is that of what they tell. With JSON each has
+its whole content: the terms and, where one was issued, the certificate.`,
 		Example: `  aval notice list --recipient maria
   aval notice list --recipient AVALBRSP --from 2026-01-31T10:00:00Z -o ndjson`,
 		Args: cobra.NoArgs,
@@ -107,7 +107,9 @@ func inboxColumns() []column[inboxNotice] {
 		{"offset  ", func(n inboxNotice) string { return fmt.Sprintf("%-8d", n.Offset) }},
 		{"time                    ", func(n inboxNotice) string { return n.Time.Format(timeMillis) }},
 		{"id                              ", func(n inboxNotice) string { return fmt.Sprintf("%-32s", n.ID) }},
-		{"subject       ", func(n inboxNotice) string { return fmt.Sprintf("%-14s", subjectWord(n.body.GetSubject())) }},
+		{"subject       ", func(n inboxNotice) string {
+			return fmt.Sprintf("%-14s", subjectWord(n.body.GetSubject()))
+		}},
 		{"as            ", func(n inboxNotice) string {
 			return fmt.Sprintf("%-14s", roleWord(n.body.GetRecipient().GetRole()))
 		}},
@@ -187,7 +189,8 @@ func (f *inbox) begin() (since time.Time, offset int64, err error) {
 		return since, offset, nil
 	}
 	if since, err = time.Parse(time.RFC3339, f.from); err != nil {
-		return since, 0, usage("--from %q, must be an offset such as 1234, or a time such as 2026-01-31T10:00:00Z", f.from)
+		return since, 0, usage("--from %q, must be an offset such as 1234, or a time such as 2026-01-31T10:00:00Z",
+			f.from)
 	}
 	return since, 0, nil
 }

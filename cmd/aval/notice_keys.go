@@ -39,8 +39,8 @@ func noticeKeysGenerateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "generate FILE --id ID",
 		Short: "Add a new key to a file, which is made if it is not there",
-		Long: `Add a new key to a file, which is made if it is not there. The key is not printed; of an asymmetric one the
-public half is.
+		Long: `Add a new key to a file, which is made if it is not there. The key is not printed; of an asymmetric one
+the public half is.
 
 To change a party's key, give it a second one with --add: both sign until the line of the former is taken out.`,
 		Example: `  aval notice keys generate webhook-keys --id shop-2026

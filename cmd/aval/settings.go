@@ -145,7 +145,10 @@ func processSettings() []setting {
 			"webhook-keys", groupWebhookKeys, kindFile, "", nil,
 			"the keys that sign webhooks, one a line: see aval notice keys (default: no webhook is called)",
 		},
-		{"webhook-give-up", groupRun, kindDuration, "24h", nil, "how long a webhook is tried that does not take a notice"},
+		{
+			"webhook-give-up", groupRun, kindDuration, "24h", nil,
+			"how long a webhook is tried that does not take a notice",
+		},
 		{"webhook-private", groupRun, kindTruth, "", nil, "call webhooks on this machine and in private networks too"},
 	}
 }

@@ -196,16 +196,16 @@ func (k Keys) add(fields []string) error {
 // CheckKeyID refuses what the directory cannot name a key by. It does not repeat the text, which may be a secret in
 // the wrong place.
 func CheckKeyID(id string) error {
+	for _, prefix := range []string{prefixSecret, prefixPrivate, prefixPublic} {
+		if strings.HasPrefix(id, prefix) {
+			return errors.New("the id comes first, the key second")
+		}
+	}
 	odd := func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("._:-", r)
 	}
 	if id == "" || len(id) > schemas.IDMax || strings.ContainsFunc(id, odd) {
 		return fmt.Errorf("the id of a key must be 1 to %d of 0-9 A-Z a-z . _ : -", schemas.IDMax)
-	}
-	for _, prefix := range []string{prefixSecret, prefixPrivate, prefixPublic} {
-		if strings.HasPrefix(id, prefix) {
-			return errors.New("the id comes first, the key second")
-		}
 	}
 	return nil
 }

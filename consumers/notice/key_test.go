@@ -106,7 +106,7 @@ func TestLoadKeys(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"no key":          {"shop", "line 1: has 1 words"},
 		"three words":     {"shop " + secret + " x", "line 1: has 3 words"},
-		"the wrong way":   {secret + " shop", "line 1: the id"},
+		"the wrong way":   {secret + " shop", "line 1: the id comes first"},
 		"an odd id":       {"a/b " + secret, "line 1: the id"},
 		"a long id":       {strings.Repeat("x", 65) + " " + secret, "line 1: the id"},
 		"a broken key":    {"\n\nshop " + secret[:20], "line 3: the key of shop: must be whsec_"},
