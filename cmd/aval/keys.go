@@ -136,7 +136,7 @@ func generateKeys(path, id string, stdout, stderr io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, id)
-	next(stderr, "aval directory init --keys %s", quoted(path))
+	next(stderr, "aval directory init --keys %s --out directory.yaml", quoted(path))
 	return err
 }
 

@@ -49,14 +49,15 @@ func (s *Stories) read(ctx context.Context, at pipeline.Place) (Fact, error) {
 	if found == nil {
 		return Fact{}, ErrGone
 	}
-	f, ok := factOf(*found)
+	f, ok := FactOf(*found)
 	if !ok {
 		return Fact{}, ErrGone // it was read once: another topic of the same name has come
 	}
 	return f, nil
 }
 
-func factOf(r pipeline.Record) (Fact, bool) {
+// FactOf reads a record as a fact; it says no of what cannot be read.
+func FactOf(r pipeline.Record) (Fact, bool) {
 	in, err := pipeline.Decode(r)
 	if err != nil {
 		return Fact{}, false
@@ -155,7 +156,7 @@ func visitFacts(records []pipeline.Record, offsets []int64, visit func(Fact) err
 		if _, wanted := slices.BinarySearch(offsets, r.Offset); !wanted {
 			continue
 		}
-		if f, ok := factOf(r); ok {
+		if f, ok := FactOf(r); ok {
 			if err := visit(f); err != nil {
 				return err
 			}
