@@ -62,7 +62,17 @@ func randomID() string {
 
 // send sends a movement and prints what the book recorded.
 func (f *commandFlags) send(ctx context.Context, m *schemas.Movement, stdout, stderr io.Writer) error {
-	if err := schemas.Validate(m); err != nil {
+	if f.timeout <= 0 {
+		return usage("--timeout %v, must be above 0", f.timeout)
+	}
+	random := f.id == ""
+	if random {
+		f.id = randomID()
+	}
+	now := time.Now().UTC()
+	if _, _, err := schemas.Encode(schemas.Message{
+		Attributes: schemas.Attributes{ID: f.id, Source: "/aval/account", Time: now}, Body: m,
+	}); err != nil { // what can never be sent is said before anybody is waited for
 		return usage("%w", inOneLine(err))
 	}
 	s, err := connect(ctx, f.place(), f.logger(stderr))
@@ -70,6 +80,9 @@ func (f *commandFlags) send(ctx context.Context, m *schemas.Movement, stdout, st
 		return err
 	}
 	defer s.close() //nolint:errcheck // everything was flushed
+	if random {     // whoever is cut off can repeat it
+		_, _ = fmt.Fprintf(stderr, "%s of %s: --id %s repeats this one\n", verbOf(m), m.GetAccount(), f.id)
+	}
 	answer, err := f.ask(ctx, s, m)
 	if err != nil {
 		return err
@@ -177,7 +190,6 @@ money once at most.`,
 				of := &schemas.Debit{Amount: money, Contra: schemas.Contra(against)}
 				m.Verb = &schemas.Movement_Debit{Debit: of}
 			}
-			f.name(c, verb, args[0])
 			return failed(f.send(c.Context(), m, c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
@@ -213,21 +225,11 @@ func accountMarkCommand(verb string) *cobra.Command {
 			if verb == "unblock" {
 				m.Verb = &schemas.Movement_Unblock{Unblock: &schemas.Unblock{}}
 			}
-			f.name(c, verb, args[0])
 			return failed(f.send(c.Context(), m, c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
 	f.register(c, "a random one")
 	return c
-}
-
-// name gives the command a random id, where it has none, and says so before it is sent: whoever is cut off can repeat.
-func (f *commandFlags) name(c *cobra.Command, verb, account string) {
-	if f.id != "" {
-		return
-	}
-	f.id = randomID()
-	_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s %s: --id %s repeats this one\n", verb, account, f.id)
 }
 
 // parseFunds reads what an account is opened with: an amount, or nothing.

@@ -30,9 +30,8 @@ type accountAnswer struct {
 // accountAnswer tells an answer, with what the account has after it.
 func (s *system) accountAnswer(ctx context.Context, m *schemas.Movement, a command.Answer) accountAnswer {
 	d := a.Decision
-	verb := m.ProtoReflect().WhichOneof(m.ProtoReflect().Descriptor().Oneofs().ByName("verb")).Name()
 	told := accountAnswer{
-		ID: a.ID, Verb: string(verb), Account: m.GetAccount(), Outcome: outcomeWord(d.GetOutcome()),
+		ID: a.ID, Verb: verbOf(m), Account: m.GetAccount(), Outcome: outcomeWord(d.GetOutcome()),
 		Topic: schemas.TopicEntries, Partition: a.Partition, Offset: a.Offset, stands: a.Stands(),
 	}
 	if d.GetReason() != schemas.Reason_REASON_UNSPECIFIED {
@@ -54,6 +53,12 @@ func (s *system) accountAnswer(ctx context.Context, m *schemas.Movement, a comma
 		}
 	}
 	return told
+}
+
+// verbOf is what a movement asks for.
+func verbOf(m *schemas.Movement) string {
+	x := m.ProtoReflect()
+	return string(x.WhichOneof(x.Descriptor().Oneofs().ByName("verb")).Name())
 }
 
 func outcomeWord(o schemas.Outcome) string {
@@ -93,7 +98,7 @@ func accountReason(r schemas.Reason) (why, mend string) {
 		schemas.Reason_REASON_ACCOUNT_UNKNOWN:  {"there is no such account", "open it with `aval account open`"},
 		schemas.Reason_REASON_ACCOUNT_BLOCKED:  {"the account is blocked", "`aval account unblock` ends that"},
 		schemas.Reason_REASON_ACCOUNT_CURRENCY: {"the account has another currency", "`aval account show` says which"},
-		schemas.Reason_REASON_INSUFFICIENT:     {"what is available is less than the amount", "credit the account first"},
+		schemas.Reason_REASON_INSUFFICIENT:     {"less is available than the amount", "credit the account first"},
 		schemas.Reason_REASON_OVER_LIMIT:       {"a balance would become too large", "give less"},
 		schemas.Reason_REASON_EXCESS:           {"less is drawn of the credit account than the amount", "give less"},
 		schemas.Reason_REASON_UNCHANGED:        {"the account is in that state already", "there is nothing to do"},

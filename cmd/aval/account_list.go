@@ -24,8 +24,8 @@ func accountShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ACCOUNT",
 		Short: "Show what an account has",
-		Long: `Show what an account has: its kind, status and balances. Of a deposit, available is ledger less frozen; of a
-credit account, limit less drawn less held.
+		Long: `Show what an account has: its kind, status and balances. Of a deposit, available is ledger less frozen;
+of a credit account, limit less drawn less held.
 
 ` + aheadHelp,
 		Example: `  aval account show AVALBRSP/0001-7
@@ -236,7 +236,8 @@ func viewOf(shard int, account, row string) (accountView, error) {
 	case schemas.AccountKind_ACCOUNT_KIND_DEPOSIT:
 		v.Kind, v.Available, v.Ledger, v.Frozen = "deposit", of(a.Available()), of(a.Ledger), of(a.Frozen)
 	case schemas.AccountKind_ACCOUNT_KIND_CREDIT:
-		v.Kind, v.Available, v.Limit, v.Drawn, v.Held = "credit", of(a.Available()), of(a.Limit), of(a.Drawn), of(a.Held)
+		v.Kind, v.Available, v.Limit = "credit", of(a.Available()), of(a.Limit)
+		v.Drawn, v.Held = of(a.Drawn), of(a.Held)
 	case schemas.AccountKind_ACCOUNT_KIND_INTERNAL, schemas.AccountKind_ACCOUNT_KIND_UNSPECIFIED:
 		v.Kind, v.Ledger = "internal", of(a.Ledger)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,8 +36,8 @@ func inviteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "invite FILE",
 		Short: "Invite for a file of certificates, row by row",
-		Long: `Invite for a file of certificates: CSV with a header (--columns lists what it may name), or NDJSON, where each
-line is an object of the message Invitation as ProtoJSON writes it. FILE is a file, or - for the standard input.
+		Long: `Invite for a file of certificates: CSV with a header (--columns lists what it may name), or NDJSON, where
+each line is an object of the message Invitation as ProtoJSON writes it. FILE is a file, or - for the standard input.
 
 Rows are handed to Kafka in their order, many at a time. What is wrong with a row is told, and its neighbours go on.
 It is safe to do twice: an invitation's id is derived from receiving bank, seller and reference, and the same again
@@ -71,8 +73,8 @@ func (f *inviteFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.input, "format", string(invite.FormatAuto),
 		"how FILE is written: csv, ndjson, or auto, by its name or its first byte")
 	c.Flags().StringVar(&f.report, "report", "", "tell what became of each row in this CSV file")
-	c.Flags().BoolVar(&f.resume, "resume", true, "go on where a run with the same report was cut off; =false begins anew")
-	c.Flags().StringVar(&f.wait, "wait", "", "wait for decisions: offered (an offer is one) or final (issued or refused)")
+	c.Flags().BoolVar(&f.resume, "resume", true, "go on where the report of a cut run ends; =false begins anew")
+	c.Flags().StringVar(&f.wait, "wait", "", "wait until each row is refused, issued or offered (=final: until offers are answered)")
 	c.Flags().Lookup("wait").NoOptDefVal = string(invite.WaitOffered)
 	c.Flags().DurationVar(&f.timeout, "timeout", invite.TimeoutDefault, "how long to wait for each row's decision")
 	c.Flags().Uint64Var(&f.directory, "directory-version", 0,
@@ -125,6 +127,9 @@ func (f *inviteFlags) run(ctx context.Context, path string, stdin io.Reader, std
 		return usage("%w", err)
 	}
 	defer in.Close() //nolint:errcheck // it was only read
+	if err := invite.Check(in, c); err != nil {
+		return badInput(err)
+	}
 	s, err := connect(ctx, f.place(), f.logger(stderr))
 	if err != nil {
 		return err
@@ -139,9 +144,17 @@ func (f *inviteFlags) run(ctx context.Context, path string, stdin io.Reader, std
 		Publisher: s.kafka, Log: s.kafka, Marks: s.kafka, Recall: s.recall,
 	})
 	if fault := (*invite.InputError)(nil); errors.As(err, &fault) {
-		return usage("%w", err)
+		return badInput(err)
 	}
 	return f.finish(c, summary, err, stdout, stderr)
+}
+
+// badInput is wrong usage where nothing of the input can be taken.
+func badInput(err error) error {
+	if fault := (*invite.InputError)(nil); errors.As(err, &fault) {
+		return usage("%w", err)
+	}
+	return err
 }
 
 // newestDirectory is the newest version of the directory.
@@ -154,7 +167,7 @@ func (s *system) newestDirectory(ctx context.Context) (version uint64, err error
 		}
 	})
 	if err == nil && version == 0 {
-		err = usage("no directory of participants was published in the namespace %s, by which issuing banks are found: "+
+		err = usage("no directory of participants, by which issuing banks are found, was published in the namespace %s: "+
 			"`aval directory publish` publishes one", s.namespace)
 	}
 	return version, err
@@ -162,7 +175,8 @@ func (s *system) newestDirectory(ctx context.Context) (version uint64, err error
 
 // finish prints what became of the rows, and says by its error what did not go well.
 func (f *inviteFlags) finish(c invite.Config, s invite.Summary, err error, stdout, stderr io.Writer) error {
-	if err := printOne(stdout, f.format, newInviteSummary(c, s), inviteColumns(c.Wait != invite.WaitNone)...); err != nil {
+	columns := inviteColumns(c.Wait != invite.WaitNone)
+	if err := printOne(stdout, f.format, newInviteSummary(c, s), columns...); err != nil {
 		return err
 	}
 	for i, fault := range s.Faults {
@@ -180,12 +194,22 @@ func (f *inviteFlags) finish(c invite.Config, s invite.Summary, err error, stdou
 	case s.Undecided > 0:
 		return fmt.Errorf("%d of %d rows were not decided within %v: are all stages running (aval run)? "+
 			"Kafka has them; run again with --wait to see what became of them", s.Undecided, s.Rows, f.timeout)
-	case s.Invalid > 0:
-		return &codeError{code: exitInvalid, err: fmt.Errorf("%d of %d rows are invalid%s", s.Invalid, s.Rows, f.where())}
-	case s.Refused > 0:
-		return &codeError{code: exitInvalid, err: fmt.Errorf("%d of %d rows were refused%s", s.Refused, s.Rows, f.where())}
+	case s.Invalid+s.Refused > 0:
+		return &codeError{code: exitInvalid, err: errors.New(f.unwell(s))}
 	}
 	return nil
+}
+
+// unwell says how many rows came to nothing.
+func (f *inviteFlags) unwell(s invite.Summary) string {
+	var texts []string
+	if s.Invalid > 0 {
+		texts = append(texts, fmt.Sprintf("%d invalid", s.Invalid))
+	}
+	if s.Refused > 0 {
+		texts = append(texts, fmt.Sprintf("%d refused", s.Refused))
+	}
+	return fmt.Sprintf("of %d rows, %s%s", s.Rows, strings.Join(texts, " and "), f.where())
 }
 
 // where says where each row is told.
@@ -232,7 +256,7 @@ func newInviteSummary(c invite.Config, s invite.Summary) inviteSummary {
 
 func inviteColumns(waits bool) []column[inviteSummary] {
 	number := func(of func(inviteSummary) int) func(inviteSummary) string {
-		return func(s inviteSummary) string { return fmt.Sprint(of(s)) }
+		return func(s inviteSummary) string { return strconv.Itoa(of(s)) }
 	}
 	columns := []column[inviteSummary]{
 		{"rows", number(func(s inviteSummary) int { return s.Rows })},

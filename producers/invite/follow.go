@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/producers/command"
 	"github.com/aval-systems/aval/schemas"
@@ -79,15 +81,15 @@ func (r *run) learn(records []pipeline.Record) {
 		if err != nil {
 			continue // the dead letters tell
 		}
-		if known, ok := KnownOf(in); ok {
+		if known, ok := KnownOf(in.Body); ok {
 			r.tracker.learn(known)
 		}
 	}
 }
 
 // KnownOf is what a message says of an invitation's fate; it may say nothing.
-func KnownOf(in pipeline.In) (Known, bool) {
-	switch body := in.Body.(type) {
+func KnownOf(body proto.Message) (Known, bool) {
+	switch body := body.(type) {
 	case *schemas.Certificate:
 		return Known{
 			Invitation: body.GetTerms().GetInvitationId(), Content: body.GetTerms().GetContentDigest(),

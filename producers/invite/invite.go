@@ -147,14 +147,32 @@ func (e *InputError) Error() string { return e.Err.Error() }
 // Unwrap returns why.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// Run hands the input in. With an error there is a summary of what was told until then.
-func Run(ctx context.Context, in *Input, c Config, d Deps) (s Summary, err error) {
-	began := c.Now()
-	c.Timeout, c.PieceBytes = cmp.Or(c.Timeout, TimeoutDefault), cmp.Or(c.PieceBytes, PieceBytesDefault)
+// Check says what is wrong with a file's header, before anybody is waited for. A stream cannot be read twice.
+func Check(in *Input, c Config) error {
+	if in.was == nil {
+		return nil
+	}
+	r := &run{Config: c.withDefaults(), input: in, name: in.Name}
+	err := r.begin()
+	if !in.again() && err == nil {
+		err = fmt.Errorf("read %s from its beginning again", in.Name)
+	}
+	return err
+}
+
+func (c Config) withDefaults() Config {
+	c.Timeout = cmp.Or(c.Timeout, TimeoutDefault)
+	c.PieceBytes = cmp.Or(c.PieceBytes, PieceBytesDefault)
 	if c.Progress == nil {
 		c.Progress = silent{}
 	}
-	r := &run{Config: c, deps: d, input: in, name: in.Name}
+	return c
+}
+
+// Run hands the input in. With an error there is a summary of what was told until then.
+func Run(ctx context.Context, in *Input, c Config, d Deps) (s Summary, err error) {
+	began := c.Now()
+	r := &run{Config: c.withDefaults(), deps: d, input: in, name: in.Name}
 	if err := r.open(ctx); err != nil {
 		return Summary{}, err
 	}

@@ -141,7 +141,15 @@ func TestFormats(t *testing.T) {
 			j := newJob(t, newWorld(), "")
 			j.name, j.c.Format = test.name, test.format
 			j.write(test.text)
-			s, err := j.run(t.Context())
+			in, err := invite.Open(t.Context(), j.path(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checked := invite.Check(in, j.c)
+			s, err := j.runOver(t.Context(), in)
+			if checked != nil && (err == nil || checked.Error() != err.Error()) || checked == nil && err != nil {
+				t.Errorf("the check said %v, the run %v", checked, err)
+			}
 			var fault *invite.InputError
 			if errors.As(err, &fault) != (test.says != "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("it ended with %v, want %q", err, test.says)
