@@ -74,7 +74,8 @@ func (f *inviteFlags) register(c *cobra.Command) {
 		"how FILE is written: csv, ndjson, or auto, by its name or its first byte")
 	c.Flags().StringVar(&f.report, "report", "", "tell what became of each row in this CSV file")
 	c.Flags().BoolVar(&f.resume, "resume", true, "go on where the report of a cut run ends; =false begins anew")
-	c.Flags().StringVar(&f.wait, "wait", "", "wait until each row is refused, issued or offered (=final: until offers are answered)")
+	c.Flags().StringVar(&f.wait, "wait", "",
+		"wait until each row is refused, issued or offered (=final: until offers are answered)")
 	c.Flags().Lookup("wait").NoOptDefVal = string(invite.WaitOffered)
 	c.Flags().DurationVar(&f.timeout, "timeout", invite.TimeoutDefault, "how long to wait for each row's decision")
 	c.Flags().Uint64Var(&f.directory, "directory-version", 0,
