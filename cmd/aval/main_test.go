@@ -75,12 +75,18 @@ type process struct {
 // start starts the program; it ends with the test at the latest.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, args...)
+}
+
+// startWith starts the program with more variables than it would have.
+func startWith(t *testing.T, variables []string, args ...string) *process {
+	t.Helper()
 	p := &process{
 		name: strings.Join(args, " "), stdout: &output{}, stderr: &output{}, ended: make(chan struct{}),
 		cmd: exec.CommandContext(t.Context(), os.Getenv(binaryVariable), args...),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	p.cmd.Env = append(environment(), "GOMAXPROCS=2")
+	p.cmd.Env = append(append(environment(), "GOMAXPROCS=2"), variables...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +164,14 @@ func (p *process) logged(form string) int {
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	p := start(t, args...)
+	code = p.wait(t)
+	return code, p.stdout.String(), p.stderr.String()
+}
+
+// runWith runs the program with more variables.
+func runWith(t *testing.T, variables []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	p := startWith(t, variables, args...)
 	code = p.wait(t)
 	return code, p.stdout.String(), p.stderr.String()
 }

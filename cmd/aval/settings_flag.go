@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -78,7 +79,7 @@ func completeList(words []string) cobra.CompletionFunc {
 		}
 		var offered []string
 		for _, word := range words {
-			if !slices.Contains(named[:len(named)-1], word) {
+			if strings.HasPrefix(word, named[len(named)-1]) && !slices.Contains(named[:len(named)-1], word) {
 				offered = append(offered, before+word)
 			}
 		}
