@@ -38,6 +38,8 @@ const (
 type Command struct {
 	ID   string    // makes it one
 	Time time.Time // when it was taken in: a clock's, of whoever took it in
+	// Trace is that of the message which is answered, where there is one.
+	Trace schemas.Trace
 	// Body is a *schemas.Movement or a *schemas.IssuanceRequest; not a tick, which is every shard's.
 	Body proto.Message
 }

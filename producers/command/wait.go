@@ -45,7 +45,8 @@ func (w *wait) add(index int, c Command) (pipeline.Record, error) {
 		return pipeline.Record{}, fmt.Errorf("command %s: %w", c.ID, err)
 	}
 	record, err := pipeline.Encode(route.commands, schemas.Message{
-		Attributes: schemas.Attributes{ID: c.ID, Source: source, Time: c.Time}, Body: c.Body,
+		Attributes: schemas.Attributes{ID: c.ID, Source: source, Time: c.Time, Trace: c.Trace.Follow(c.ID)},
+		Body:       c.Body,
 	})
 	if err != nil {
 		return pipeline.Record{}, err

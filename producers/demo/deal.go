@@ -32,6 +32,7 @@ type deal struct {
 	offered  string         // the content that was offered
 	terms    *schemas.Terms // the offer, until the buyer has answered it
 	cause    string         // the offer's item
+	trace    schemas.Trace  // of that
 	answerID string         // the buyer's answer
 	answered bool           // whether it was given in this run
 	decided  bool           // somebody's answer was accepted
@@ -55,13 +56,13 @@ type refusal struct {
 	reason  schemas.Reason
 }
 
-func (d *deal) offer(terms *schemas.Terms, cause string) {
+func (d *deal) offer(terms *schemas.Terms, item schemas.Attributes) {
 	d.offered = string(terms.GetContentDigest())
 	if d.status == NeverAnswer {
 		return
 	}
-	d.terms, d.cause = terms, cause
-	d.answerID = answerMessage(terms, d.status, cause).ID
+	d.terms, d.cause, d.trace = terms, item.ID, item.Trace
+	d.answerID = answerMessage(terms, d.status, item.ID, item.Trace).ID
 }
 
 func (d *deal) certify(c *schemas.Certificate) {

@@ -103,7 +103,7 @@ func (t *Tracker) foldRefusal(x *schemas.Refusal) {
 }
 
 // foldPreIssue takes an item of the pre-issues book: an offer to be answered, or the one decision on it.
-func (t *Tracker) foldPreIssue(id string, item *schemas.PreIssue) error {
+func (t *Tracker) foldPreIssue(from schemas.Attributes, item *schemas.PreIssue) error {
 	request := item.GetRequest()
 	d := t.deals[request.GetTerms().GetInvitationId()]
 	if d == nil {
@@ -113,7 +113,7 @@ func (t *Tracker) foldPreIssue(id string, item *schemas.PreIssue) error {
 	switch {
 	case request.GetOffer() != nil:
 		if item.GetDecision().GetOutcome() == schemas.Outcome_OUTCOME_DONE && !d.decided {
-			d.offer(request.GetTerms(), id)
+			d.offer(request.GetTerms(), from)
 			t.answer(d)
 		}
 	case word == stands:

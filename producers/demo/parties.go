@@ -185,8 +185,9 @@ func statusOf(o batch.Order) Status {
 	}
 }
 
-// answerMessage is what the buyer of the terms answers to them: to all of them, as they were offered.
-func answerMessage(terms *schemas.Terms, status Status, cause string) schemas.Message {
+// answerMessage is what the buyer of the terms answers to them: to all of them, as they were offered. It goes on with
+// the trace of what it answers.
+func answerMessage(terms *schemas.Terms, status Status, cause string, trace schemas.Trace) schemas.Message {
 	digest := hex.EncodeToString(schemas.TermsDigest(terms))
 	request := &schemas.IssuanceRequest{Terms: terms}
 	kind := "request"
@@ -200,11 +201,10 @@ func answerMessage(terms *schemas.Terms, status Status, cause string) schemas.Me
 			Request: &schemas.Request{Buyer: terms.GetBuyer(), Account: account},
 		}
 	}
+	id := schemas.DeriveID(kind, terms.GetInvitationId(), digest)
 	return schemas.Message{
-		Attributes: schemas.Attributes{
-			ID: schemas.DeriveID(kind, terms.GetInvitationId(), digest), Source: source, Cause: cause,
-		},
-		Body: request,
+		Attributes: schemas.Attributes{ID: id, Source: source, Cause: cause, Trace: trace.Follow(id)},
+		Body:       request,
 	}
 }
 

@@ -162,7 +162,7 @@ func (t *Tracker) answer(d *deal) {
 	if !t.live || d.terms == nil || d.answered {
 		return
 	}
-	t.outbox = append(t.outbox, answerMessage(d.terms, d.status, d.cause))
+	t.outbox = append(t.outbox, answerMessage(d.terms, d.status, d.cause, d.trace))
 	d.terms, d.answered = nil, true
 }
 
@@ -184,7 +184,7 @@ func (t *Tracker) Fold(in pipeline.In) error {
 	case *schemas.Entry:
 		return t.foldEntry(body)
 	case *schemas.PreIssue:
-		return t.foldPreIssue(in.ID, body)
+		return t.foldPreIssue(in.Attributes, body)
 	case *schemas.Certificate:
 		if d := t.deals[body.GetTerms().GetInvitationId()]; d != nil {
 			d.certify(body)
