@@ -25,7 +25,7 @@ help: ## Say what each target does.
 		printf "  %-18s %s\n", part[1], substr($$0, RLENGTH + 1)}' Makefile
 
 .PHONY: check
-check: fmt-check lint generate-check test demo ## Everything CI asks of a change.
+check: fmt-check lint generate-check test demo bench-short ## Everything CI asks of a change.
 
 .PHONY: build
 build: ## Build bin/aval.
@@ -58,6 +58,17 @@ race: ## The concurrent packages, under the race detector.
 .PHONY: test-integration
 test-integration: ## The same contracts, over the embedded servers and over real ones.
 	$(servers) with --name test -- $(go_test) -tags integration ./...
+
+##@ Measuring
+
+.PHONY: bench
+bench: build ## Measure it on real servers: every figure in one table, beside what it should be (SHORT=1: a few seconds).
+	@$(servers) with --name bench -- sh -c 'bin/aval bench all $(if $(SHORT),--short --progress none --log-level warn) \
+		--kafka "$$AVAL_TEST_KAFKA" --redis "$$AVAL_TEST_REDIS"'
+
+.PHONY: bench-short
+bench-short: ## The same in a short form: that nothing is lost and no figure is missing, whatever the speed.
+	@$(MAKE) --no-print-directory bench SHORT=1
 
 ##@ Gates
 

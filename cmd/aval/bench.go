@@ -22,6 +22,7 @@ type benchFlags struct {
 	keep     bool
 	short    bool
 	without  []string
+	profile  string
 	progress string
 	output   output
 }
@@ -143,6 +144,7 @@ func (f *benchFlags) flags(c *cobra.Command) {
 	s.IntVar(&f.open, "open", 0, "of certificates: open so many in all before Redis is looked at")
 	s.DurationVar(&f.idle, "idle", 0, "of certificates: measure the stages at rest for so long, too")
 	s.StringSliceVar(&f.without, "without", nil, "stages to leave out, to see what they cost: notice,register")
+	s.StringVar(&f.profile, "profile", "", "write the stages' processor profile of the measurement into this file")
 	s.BoolVar(&f.short, "short", false, "of all: some seconds of each, to see that all figures are there")
 	s.StringVar(&f.progress, "progress", demo.ProgressAuto, "how to show progress: auto, plain, json or none")
 	f.output.register(c)
@@ -152,6 +154,8 @@ func (f *benchFlags) check(kind string) error {
 	switch {
 	case f.attach && !f.is("namespace"):
 		return usage("--attach needs --namespace, where the stages run")
+	case f.profile != "" && (f.attach || kind != bench.KindCertificates && kind != bench.KindAccounts):
+		return usage("--profile is of stages that the bench starts: bench certificates or accounts, without --attach")
 	case kind == benchAll && (f.attach || f.is("namespace")):
 		return usage("bench all makes a namespace for each: leave --attach and --namespace")
 	case f.duration < time.Second:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +27,8 @@ type stagesProcess struct {
 	stderr  io.Writer
 	process *exec.Cmd // nil while it does not run
 	end     context.CancelFunc
-	peak    int64 // resident memory of those that have ended, in bytes
+	listen  string // where health and metrics are served
+	peak    int64  // resident memory of those that have ended, in bytes
 }
 
 var _ bench.Stages = (*stagesProcess)(nil)
@@ -36,7 +36,7 @@ var _ bench.Stages = (*stagesProcess)(nil)
 // newStages is the process of these stages; they reach the servers as the bench does.
 func newStages(c *cobra.Command, s *system, stages []string) *stagesProcess {
 	return &stagesProcess{stderr: c.ErrOrStderr(), args: append([]string{
-		"run", "--namespace", s.namespace, "--partitions", strconv.Itoa(s.partitions),
+		"--namespace", s.namespace, "--partitions", strconv.Itoa(s.partitions),
 		"--stages", strings.Join(stages, ","), "--log-level", "warn",
 	}, serverArgs(c)...)}
 }
@@ -60,8 +60,12 @@ func (s *stagesProcess) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start stages: %w", err)
 	}
+	if s.listen, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	args := append([]string{"run", "--listen", s.listen}, s.args...)
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
-	process := exec.CommandContext(ctx, program, s.args...) //nolint:gosec // this program itself
+	process := exec.CommandContext(ctx, program, args...) //nolint:gosec // this program itself
 	process.Cancel = func() error { return process.Process.Signal(syscall.SIGTERM) }
 	process.WaitDelay = stopPatience
 	process.Env, process.Stderr = os.Environ(), s.stderr
@@ -100,11 +104,12 @@ func (s *stagesProcess) Stop() error {
 	defer func() { s.process = nil }()
 	s.end()
 	err := s.process.Wait()
-	var exit *exec.ExitError
+	state := s.process.ProcessState
+	status, _ := state.Sys().(syscall.WaitStatus)
 	switch {
-	case err == nil, errors.Is(err, context.Canceled) && s.process.ProcessState.Success():
+	case state.Success(), status.Signaled() && status.Signal() == syscall.SIGTERM: // before it could listen to it
 		return nil
-	case errors.As(err, &exit) && !exit.Exited():
+	case status.Signaled():
 		return fmt.Errorf("the stages did not end within %s of being asked to, or were killed: %w", stopPatience, err)
 	}
 	return fmt.Errorf("the stages ended with: %w", err)

@@ -113,6 +113,10 @@ func (r *benchRun) measure(ctx context.Context, c *cobra.Command) (report bench.
 		r.config.Directory = demo.Directory(nil, publicKeys(s.namespace, keys))
 		m.stages = newStages(c, s, r.kind.stages)
 		deps.Stages = m.stages
+		if path := r.flags.profile; path != "" {
+			m.stages.args = append(m.stages.args, "--pprof")
+			deps.Profile = func(ctx context.Context, d time.Duration) error { return m.stages.profile(ctx, path, d) }
+		}
 		if err := m.stages.Start(ctx); err != nil {
 			return report, err
 		}

@@ -38,7 +38,7 @@ type meter struct {
 }
 
 // usage is what was used up to now.
-func (m *meter) usage(context.Context) (bench.Usage, error) {
+func (m *meter) usage(ctx context.Context) (bench.Usage, error) {
 	var self syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
 		return bench.Usage{}, fmt.Errorf("read own usage: %w", err)
@@ -47,7 +47,7 @@ func (m *meter) usage(context.Context) (bench.Usage, error) {
 	return bench.Usage{
 		Aval: processTime(m.stages.pid()), Kafka: processTime(m.kafka), Redis: processTime(m.redis),
 		Client: time.Duration(self.Utime.Nano() + self.Stime.Nano()), Busy: busy, Total: total,
-		Resident: m.stages.resident(),
+		Resident: m.stages.resident(), Done: m.stages.done(ctx),
 	}, nil
 }
 

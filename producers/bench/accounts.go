@@ -157,7 +157,7 @@ func (x *pairs) rounds(ctx context.Context, r *Report) error {
 		return err
 	}
 	r.Count, r.Seconds, r.Rate = all.pairs, Seconds(all.took), Rate(all.pairs, all.took)
-	r.Between(Usage{}, all.usage, all.pairs)
+	r.Between(Usage{Done: &Done{}}, all.usage, all.pairs)
 	r.account(x.sent-began, first, last)
 	if err := r.batches(ctx, x.deps, first, last); err != nil {
 		return err
@@ -198,7 +198,9 @@ func (x *pairs) round(ctx context.Context, all *spent) error {
 	}
 	x.Progress.Stage("measure", 2*n)
 	defer x.Progress.Done()
-	return x.await(ctx, from, int64(2*n), func(grown int64) error { return m.see(ctx, grown) })
+	return x.deps.profiled(ctx, roundSeconds*time.Second/2, func(ctx context.Context) error {
+		return x.await(ctx, from, int64(2*n), func(grown int64) error { return m.see(ctx, grown) })
+	})
 }
 
 // measured is a round that is being measured.

@@ -81,8 +81,8 @@ type Deps struct {
 	Lag func(ctx context.Context) (map[string]int64, error)
 	// Stages lets the stages rest while work is piled up for them. Nil: they run elsewhere.
 	Stages Stages
-	// Script is how many pairs a second a bare script decides, in batches of so many.
-	Script func(ctx context.Context, batch int) (Number, error)
+	// Profile takes the processor profile of the stages for so long. Nil: nobody wants it.
+	Profile func(ctx context.Context, d time.Duration) error
 }
 
 // Stages are those that a bench has started.
@@ -142,6 +142,20 @@ func during(ctx context.Context, f func(context.Context) error, actors ...func(c
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// profiled takes the profile of about so long while f is at work.
+func (d Deps) profiled(ctx context.Context, long time.Duration, f func(context.Context) error) error {
+	if d.Profile == nil {
+		return f(ctx)
+	}
+	return during(ctx, f, func(ctx context.Context) error {
+		if err := d.Profile(ctx, max(long-time.Second, time.Second)); err != nil && ctx.Err() == nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
 }
 
 // pause waits, unless ctx ends.

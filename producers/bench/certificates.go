@@ -212,9 +212,11 @@ func (x *deals) phase(ctx context.Context, name string, rate int, warm, measured
 	x.mu.Lock()
 	x.from, x.measuring = x.since(), true
 	x.mu.Unlock()
-	if err := x.wait(ctx, name, measured); err != nil {
+	err = x.deps.profiled(ctx, measured, func(ctx context.Context) error { return x.wait(ctx, name, measured) })
+	if err != nil {
 		return f, err
 	}
+	x.deps.Profile = nil // the first phase is what is profiled
 	x.mu.Lock()
 	x.to, x.measuring, x.offers = x.since(), false, false
 	f.took, f.waiting = x.to-x.from, int64(len(x.open))

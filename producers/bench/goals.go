@@ -140,12 +140,22 @@ func (g *goals) costs(r *Report) {
 	g.tell("  processor, µs each", "aval %s, kafka %s, redis %s; client %s", with(r.CPU.Aval, ""),
 		with(r.CPU.Kafka, ""), with(r.CPU.Redis, ""), with(r.CPU.Client, ""))
 	g.tell("  records, bytes each", "%s, %s", r.Records.Short(), r.Bytes.Short())
-	var batches []string
-	for _, topic := range slices.Sorted(maps.Keys(r.Batches)) {
-		batches = append(batches, topic+" "+r.Batches[topic].Short())
-	}
-	g.tell("  batches", "%s", strings.Join(batches, ", "))
+	g.each("  batches", r.Batches)
+	g.each("  batches in hand", r.Handled)
+	g.each("  requests each", r.Requests)
 	g.tell("  resident", "%s", with(r.RSS, " MiB"))
+}
+
+// each tells a figure of each name, some in a row.
+func (g *goals) each(name string, figures map[string]Number) {
+	const inRow = 4
+	var row []string
+	for i, of := range slices.Sorted(maps.Keys(figures)) {
+		if row = append(row, of+" "+figures[of].Short()); len(row) == inRow || i == len(figures)-1 {
+			g.tell(name, "%s", strings.Join(row, ", "))
+			name, row = "", nil
+		}
+	}
 }
 
 // Faults says what a report lacks, and what is wrong with it whatever the speed. Known says whether the machine tells

@@ -31,7 +31,11 @@ type Report struct {
 	Bytes   Number            `json:"bytes_per_item"`
 	Topics  map[string]Topic  `json:"topics"`
 	Batches map[string]Number `json:"batch_mean"`
-	Floors  Floors            `json:"floors"`
+	// Handled is how many records a stage had in hand at a time, by stage and topic; nil of stages that run elsewhere.
+	Handled map[string]Number `json:"handled_batch_mean"`
+	// Requests is how many requests the stages made of the brokers for each item, by kind.
+	Requests map[string]Number `json:"requests_per_item"`
+	Floors   Floors            `json:"floors"`
 
 	Overload *Overload `json:"overload,omitempty"`
 	// Idle is the part of one core that the stages take when there is nothing to do.
@@ -136,6 +140,33 @@ type Usage struct {
 	Aval, Kafka, Redis, Client time.Duration
 	Busy, Total                time.Duration // of all cores of the machine
 	Resident                   int64         // the most memory that the stages had, in bytes
+	Done                       *Done         // nil of stages that run elsewhere
+}
+
+// Done is what stages have done up to a moment.
+type Done struct {
+	Batches  map[string]int64 // by stage and topic
+	Records  map[string]int64
+	Requests map[string]int64 // by kind
+}
+
+// plus adds what was done between two moments.
+func (d *Done) plus(before, after *Done) *Done {
+	if before == nil || after == nil {
+		return d
+	}
+	if d == nil {
+		d = &Done{Batches: map[string]int64{}, Records: map[string]int64{}, Requests: map[string]int64{}}
+	}
+	add := func(sums, from, to map[string]int64) {
+		for name, n := range to {
+			sums[name] += n - from[name]
+		}
+	}
+	add(d.Batches, before.Batches, after.Batches)
+	add(d.Records, before.Records, after.Records)
+	add(d.Requests, before.Requests, after.Requests)
+	return d
 }
 
 // Between fills in what each of count items cost between two moments.
@@ -150,6 +181,17 @@ func (r *Report) Between(before, after Usage, count int64) {
 	r.CPU = CPU{
 		Aval: each(before.Aval, after.Aval), Kafka: each(before.Kafka, after.Kafka),
 		Redis: each(before.Redis, after.Redis), Client: each(before.Client, after.Client),
+	}
+	if done := (*Done)(nil).plus(before.Done, after.Done); done != nil {
+		r.Handled, r.Requests = map[string]Number{}, map[string]Number{}
+		for name, batches := range done.Batches {
+			if batches > 0 {
+				r.Handled[name] = Per(done.Records[name], batches)
+			}
+		}
+		for name, requests := range done.Requests {
+			r.Requests[name] = Per(requests, count)
+		}
 	}
 	if total := after.Total - before.Total; total > 0 && before.Busy >= 0 && after.Busy >= 0 {
 		n := Per(100*(after.Busy-before.Busy).Milliseconds(), total.Milliseconds())
@@ -169,6 +211,7 @@ func (u Usage) plus(before, after Usage) Usage {
 		Aval: add(u.Aval, before.Aval, after.Aval), Kafka: add(u.Kafka, before.Kafka, after.Kafka),
 		Redis: add(u.Redis, before.Redis, after.Redis), Client: add(u.Client, before.Client, after.Client),
 		Busy: add(u.Busy, before.Busy, after.Busy), Total: add(u.Total, before.Total, after.Total),
+		Done: u.Done.plus(before.Done, after.Done),
 	}
 }
 
