@@ -291,12 +291,13 @@ func TestPages(t *testing.T) {
 	users(t, func(t *testing.T, u *user) {
 		t.Helper()
 		deals(t, u)
-		orders := "receiving_account,seller,reference,buyer,amount,currency,issuing_bank\n"
+		var orders strings.Builder
+		orders.WriteString("receiving_account,seller,reference,buyer,amount,currency,issuing_bank\n")
 		for i := range 700 { // more than are read of a partition at first
 			buyer := []string{"maria", "rare"}[i/699]
-			orders += fmt.Sprintf("AVALBRSPRCV/9,shop,many-%d,%s,1,BRL,AVALBRSPISS\n", i, buyer)
+			fmt.Fprintf(&orders, "AVALBRSPRCV/9,shop,many-%d,%s,1,BRL,AVALBRSPISS\n", i, buyer)
 		}
-		u.must(3, "invite", u.file("many.csv", orders), "--wait")
+		u.must(3, "invite", u.file("many.csv", orders.String()), "--wait")
 		seen := map[string]bool{}
 		var pages int
 		for page := ""; ; pages++ {
@@ -305,7 +306,7 @@ func TestPages(t *testing.T) {
 				args = append(args, "--page", page)
 			}
 			text, stderr := u.must(0, args...)
-			for _, id := range strings.Fields(text) {
+			for id := range strings.FieldsSeq(text) {
 				if seen[id] {
 					t.Fatalf("%s is on two pages", id)
 				}
