@@ -51,6 +51,7 @@ func TestAnOutageIsTwoLines(t *testing.T) {
 		}
 		now := outages.Now()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		for _, w := range waiters {
 			outages.End(w)
 			outages.End(w)
@@ -86,6 +87,7 @@ func TestOutagesAreTold(t *testing.T) {
 		outages.Begin(w, errNotNow)
 		outages.End(w)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if log.Len() > 0 {
 			t.Errorf("told %s", log)
 		}
@@ -95,6 +97,7 @@ func TestOutagesAreTold(t *testing.T) {
 		down := &pipeline.ServerError{Server: pipeline.ServerKafka, Err: errRefused}
 		outages.Begin(pipeline.Waiter{Doing: "publish", Topic: "x"}, down)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		for _, line := range []string{
 			`msg=waiting cause=certificate stages=1 partitions=2 doing="" error="no key for bank-1"`,
 			`msg=waiting cause=funding stages=1 partitions=1 doing="" error="no directory"`,
