@@ -35,14 +35,18 @@ func inviteCommand() *cobra.Command {
 	var f inviteFlags
 	c := &cobra.Command{
 		Use:   "invite FILE",
-		Short: "Invite for a file of certificates, row by row",
-		Long: `Invite for a file of certificates: CSV with a header (--columns lists what it may name), or NDJSON, where
-each line is an object of the message Invitation as ProtoJSON writes it. FILE is a file, or - for the standard input.
+		Short: "Hand a file of invitations in, row by row",
+		Long: `Hand a file of invitations in, each of which asks for a certificate: CSV with a header (--columns lists what it
+may name), or NDJSON, where each line is an object of the message Invitation as ProtoJSON writes it. FILE is a file,
+or - for the standard input.
 
 Rows are handed to Kafka in their order, many at a time. What is wrong with a row is told, and its neighbours go on.
 It is safe to do twice: an invitation's id is derived from receiving bank, seller and reference, and the same again
-changes nothing. With --report each row is told in a CSV file once Kafka has it, and a run that was cut off goes on
-where its report ends; FILE.progress beside the report says where that is.
+changes nothing.
+
+With --report REPORT each row is told in a CSV file once Kafka has it: its line, the seller's reference, the
+invitation's id, the outcome (sent, invalid; offered, issued, refused, undecided), the reason, and the certificate's
+id. A run that was cut off, started again, goes on where its report ends; REPORT.progress says where that is.
 
 With --wait each row is told once it is refused, issued, or the buyer's to answer (offered); with --wait=final an offer
 is waited for too. A row that nobody decides in time is told as undecided; it may be decided later.

@@ -13,9 +13,9 @@ import (
 const (
 	// publishMax is how many records are published at a time: enough for full batches in many partitions, and few
 	// enough that what is under way takes little memory.
-	publishMax = 16 << 10
+	publishMax = 8 << 10
 	// ahead is how many jobs may be read before they are published.
-	ahead = 16
+	ahead = 8
 	// outstanding is how many jobs may be published before they are told: what waits for decisions.
 	outstanding = 64
 	keepLastMax = 3 * time.Second // that the last checkpoint may take after an interrupt
