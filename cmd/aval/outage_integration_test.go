@@ -124,6 +124,7 @@ func TestOutages(t *testing.T) {
 	checkTold(t, connect(t, servers.kafka, "aval"), e)
 	saysOnce(t, client, len(faults))
 	same(t, e, j.judge(t, start(t, j.args(at...)...)))
+	stopsInTime(t, servers)
 }
 
 // saysOnce expects that nobody says more often that it waits than there are outages.

@@ -190,3 +190,47 @@ func doneOnce(t *testing.T, log *client) {
 		t.Errorf("there are %d commands and %d answers", commands, items)
 	}
 }
+
+// stopsInTime asks processes to stop while the broker does not answer: they end within the time that they have, and at
+// once when they are asked again. Another one goes on where they were.
+func stopsInTime(t *testing.T, s ownServers) {
+	t.Helper()
+	servers := []string{"--kafka", s.kafka, "--redis", s.redis, "--namespace", "stop"}
+	begin := func() *process {
+		return start(t, append([]string{"run", "--drain-timeout", "5s"}, servers...)...)
+	}
+	stages := begin()
+	stages.awaitLog(t, "msg=running", 1)
+	j := newJob(t, distinct("hung", fourRows/2), fourFunds)
+	client := start(t, j.args(append(servers, "--attach")...)...)
+
+	client.awaitLog(t, `decide orders \d+/`, 2)
+	s.do(t, "pause", "kafka")
+	time.Sleep(500 * time.Millisecond) // in which something is on its way
+	began := time.Now()
+	stages.signal(t, syscall.SIGTERM)
+	stages.wait(t)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("it took %v to stop, allowed were 5 s:\n%s", took, stages.stderr)
+	}
+	s.do(t, "resume", "kafka")
+
+	stages = begin()
+	stages.awaitLog(t, "msg=running", 1)
+	client.awaitLog(t, `decide orders \d+/`, client.logged(`decide orders \d+/`)+1)
+	s.do(t, "pause", "kafka")
+	time.Sleep(500 * time.Millisecond)
+	stages.signal(t, syscall.SIGTERM)
+	stages.awaitLog(t, `msg="stopping`, 1)
+	began = time.Now()
+	stages.signal(t, syscall.SIGTERM)
+	code := stages.wait(t)
+	if took := time.Since(began); code != -1 || took > 2*time.Second {
+		t.Errorf("asked again, it ended with %d after %v", code, took)
+	}
+	s.do(t, "resume", "kafka")
+
+	stages = begin()
+	j.judge(t, client)
+	stopStages(t, []*process{stages})
+}

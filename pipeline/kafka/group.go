@@ -51,6 +51,8 @@ type subscription struct {
 	active     bool      // the generation has not ended
 	ended      time.Time // when it did
 	conns      map[net.Conn]struct{}
+	dialing    context.Context //nolint:containedctx // when it ends, connections are made no more
+	undial     context.CancelFunc
 	running    sync.WaitGroup
 }
 
@@ -73,6 +75,7 @@ func (c *Client) subscribe(
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.work, s.abort = context.WithCancel(context.WithoutCancel(ctx))
+	s.dialing, s.undial = context.WithCancel(context.WithoutCancel(ctx))
 	c.open[s] = struct{}{}
 	c.tasks.Go(s.run)
 	return s, nil
@@ -87,6 +90,7 @@ func (s *subscription) run() {
 		s.c.mu.Unlock()
 	}()
 	defer close(s.out)
+	defer s.undial()
 	defer s.abort()
 	defer s.cancel()
 	group, err := s.join()

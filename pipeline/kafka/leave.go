@@ -36,8 +36,8 @@ func (s *subscription) drain(ctx context.Context, deadline time.Time) {
 	s.running.Wait()
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-min(leaveLeast, s.config.Drain/(2*drainParts))))
 	defer cancel()
-	if left := s.commits.drain(ctx); left > 0 {
-		s.log.WarnContext(ctx, "marks were not committed; what was done since the last ones comes again",
+	if left := s.commits.drain(ctx); left > 0 { // to no harm, and whoever is away was told of
+		s.log.DebugContext(ctx, "marks were not committed; what was done since the last ones comes again",
 			"partitions", left)
 	}
 }
@@ -115,10 +115,15 @@ func (s *subscription) cut() {
 		_ = c.Close()
 	}
 	s.conns = nil
+	s.undial()
 }
 
 // dial opens a connection of the group's, which leave can cut.
 func (s *subscription) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(s.dialing, cancel)
+	defer stop()
 	c, err := s.c.brokers.open(ctx, address, s.c.brokers.mechanism)
 	if err != nil {
 		return nil, err
