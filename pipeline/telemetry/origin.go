@@ -24,21 +24,23 @@ type Origin struct {
 
 var _ pipeline.Publisher = (*Origin)(nil)
 
-// Publish implements pipeline.Publisher. A record that has a trace keeps it.
+// Publish implements pipeline.Publisher. A record that has a trace keeps it; one that begins none has none.
 func (o *Origin) Publish(ctx context.Context, records []pipeline.Record) error {
 	var spans []trace.Span
-	for i, r := range records {
-		if hasTrace(r) || (o.seen.Add(1)-1)%max(o.One, 1) != 0 {
+	given := records
+	records = slices.Clone(records) // they are the caller's
+	for i, r := range given {
+		known, stands := schemas.TraceOf(r.Headers), hasTrace(r)
+		if stands && !known.Sampled() || !stands && (o.seen.Add(1)-1)%max(o.One, 1) != 0 {
 			continue
 		}
-		if spans == nil {
-			records = slices.Clone(records) // they are the caller's
-		}
-		span, begun := o.Tracer.begin(ctx, r.Topic)
+		span, begun := o.Tracer.send(ctx, r.Topic, known)
 		spans = append(spans, span)
-		records[i].Headers = append(slices.Clip(r.Headers), pipeline.Header{
-			Key: schemas.HeaderTrace, Value: []byte(begun.String()),
-		})
+		if !stands {
+			records[i].Headers = append(slices.Clip(r.Headers), pipeline.Header{
+				Key: schemas.HeaderTrace, Value: []byte(begun.String()),
+			})
+		}
 	}
 	err := o.To.Publish(ctx, records)
 	for _, span := range spans {

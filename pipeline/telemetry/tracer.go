@@ -117,8 +117,11 @@ func (t *Tracer) Traced(b pipeline.Traced) {
 	batch.End(ended)
 }
 
-// begin begins a trace with a message that goes in; the span ends when it is there.
-func (t *Tracer) begin(ctx context.Context, topic string) (trace.Span, schemas.Trace) {
+// send is the span of a message that goes in: of the trace that it has, else of a new one. It ends when it is there.
+func (t *Tracer) send(ctx context.Context, topic string, known schemas.Trace) (trace.Span, schemas.Trace) {
+	if known.Valid() {
+		ctx = context.WithValue(ctx, rootKey{}, known)
+	}
 	_, span := t.tracer.Start(ctx, "send "+topic, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(keySystem.String("kafka"), keyOperation.String("send"), keyDestination.String(topic)))
 	at := span.SpanContext()
@@ -131,7 +134,11 @@ func spanOf(t schemas.Trace) trace.SpanContext {
 	})
 }
 
-type spanKey struct{}
+// What a context says of the identifiers that the next span must have.
+type (
+	rootKey struct{}
+	spanKey struct{}
+)
 
 func withSpanID(ctx context.Context, id trace.SpanID) context.Context {
 	return context.WithValue(ctx, spanKey{}, id)
@@ -140,7 +147,10 @@ func withSpanID(ctx context.Context, id trace.SpanID) context.Context {
 // ids makes identifiers by chance, but for spans that have one: a message's is derived from the message.
 type ids struct{}
 
-func (ids) NewIDs(context.Context) (id trace.TraceID, span trace.SpanID) {
+func (ids) NewIDs(ctx context.Context) (id trace.TraceID, span trace.SpanID) {
+	if known, ok := ctx.Value(rootKey{}).(schemas.Trace); ok {
+		return known.TraceID, known.SpanID
+	}
 	_, _ = rand.Read(id[:]) // it never fails
 	_, _ = rand.Read(span[:])
 	return id, span

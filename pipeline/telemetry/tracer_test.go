@@ -155,6 +155,9 @@ func TestOrigin(t *testing.T) {
 		{Topic: "invitations"},
 		{Topic: "invitations", Headers: []pipeline.Header{{Key: schemas.HeaderTrace, Value: []byte("theirs")}}},
 		{Topic: "invitations", Headers: []pipeline.Header{{Key: "other"}}},
+		{Topic: "requests", Headers: []pipeline.Header{{
+			Key: schemas.HeaderTrace, Value: []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+		}}},
 	}
 	to := &kept{err: errors.New("away")}
 	origin := &telemetry.Origin{To: to, Tracer: tracer, One: 2}
@@ -178,8 +181,12 @@ func TestOrigin(t *testing.T) {
 		t.Errorf("a trace became %s", got)
 	}
 	spans := collector.Spans()
-	if len(spans) != 2 || spans[0].Trace != strings.Split(traces[0].String(), "-")[1] || spans[0].Parent != "" ||
+	if len(spans) != 3 || spans[0].Trace != strings.Split(traces[0].String(), "-")[1] || spans[0].Parent != "" ||
 		spans[0].ID != strings.Split(traces[0].String(), "-")[2] || spans[0].Name != "send invitations" {
 		t.Errorf("the spans are %+v", spans)
+	}
+	answer := spans[2]
+	if answer.Trace != "4bf92f3577b34da6a3ce929d0e0e4736" || answer.ID != "00f067aa0ba902b7" || answer.Parent != "" {
+		t.Errorf("the span of what goes on with a trace is %+v", answer)
 	}
 }
