@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,5 +47,33 @@ func TestBeside(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A batch that waits for its time is no sign of a fault, and what gives up because the process stops is no outage.
+func TestBatchesThatWait(t *testing.T) {
+	t.Parallel()
+	stopping := make(chan struct{})
+	close(stopping)
+	record := []pipeline.Record{{Offset: 5}}
+	for _, waits := range []bool{true, false} {
+		failed := false
+		m := route(t, pipeline.Work{
+			Name: "stage", Topic: "topic", Waits: waits,
+			Handle: func(context.Context, *pipeline.Batch) error {
+				if failed {
+					return nil
+				}
+				failed = true
+				return errNotNow
+			},
+		}, pipeline.Batch{Topic: "topic", Records: record, Next: 6, High: 6, Stopping: stopping})
+		since := slices.ContainsFunc(m.stands, func(s pipeline.Standing) bool { return !s.Since.IsZero() })
+		if since == waits {
+			t.Errorf("where it waits: %t, it stood at %+v", waits, m.stands)
+		}
+		if slices.ContainsFunc(m.worked, func(w pipeline.Worked) bool { return w.Again }) {
+			t.Errorf("it worked on %+v, as if it had not stopped", m.worked)
+		}
 	}
 }

@@ -76,6 +76,16 @@ type Batch struct {
 	restart bool
 }
 
+// stops says whether the process should stop.
+func (b *Batch) stops() bool {
+	select {
+	case <-b.Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // Commit says what an acknowledgement of the batch commits. Without it, that is Next without metadata.
 func (b *Batch) Commit(m Mark) { b.mark = &m }
 

@@ -22,6 +22,8 @@ type Work struct {
 	Handle func(ctx context.Context, b *Batch) error
 	// Single asks for batches of one message: for slow, independent work.
 	Single bool
+	// Waits says that batches are held until their time has come, however long that is: then that is no sign of a fault.
+	Waits bool
 	// Beside runs beside the handlers, for a work that does more than its batches. It ends with its context. It may be
 	// nil.
 	Beside func(ctx context.Context) error
@@ -118,7 +120,7 @@ func (h *handler) handle(m *message.Message) error {
 	began := time.Now()
 	h.taken(b, began)
 	err := h.work.Handle(ctx, b)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || b.stops()) {
 		return err // stopping is no outage
 	}
 	h.handled(b, time.Since(began), err)
@@ -132,6 +134,9 @@ func (h *handler) handle(m *message.Message) error {
 
 // taken measures what a batch finds undone.
 func (h *handler) taken(b *Batch, now time.Time) {
+	if h.work.Waits {
+		now = time.Time{}
+	}
 	if len(b.Records) > 0 {
 		h.stands(b, b.Records[0].Offset, b.Oldest, now)
 	}

@@ -116,7 +116,7 @@ func unreadable() pipeline.Stage {
 func (c *Courier) Works() []pipeline.Work {
 	notices, retries := c.inbox, c.letters
 	notices.Handle, notices.Beside, notices.Config.Revoked = c.take, c.run, c.revoked
-	retries.Handle, retries.Single, retries.Config.Revoked = c.retake, true, c.revoked
+	retries.Handle, retries.Single, retries.Waits, retries.Config.Revoked = c.retake, true, true, c.revoked
 	return []pipeline.Work{notices, retries}
 }
 
