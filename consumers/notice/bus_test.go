@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,8 +32,11 @@ type bus struct {
 	calls    int                         // of Publish
 	refuses  func(pipeline.Record) error // nil: nothing
 	internet *internet
-	woken    map[chan struct{}]struct{} // whoever waits for records
-	log      *lockedBuffer
+
+	known map[string]map[string]schemas.Delivery // what receipts say, by recipient and notice
+	read  [partitions]int                        // receipts that are known
+	woken map[chan struct{}]struct{}             // whoever waits for records
+	log   *lockedBuffer
 }
 
 type lockedBuffer struct {
@@ -57,6 +61,7 @@ func newBus(t *testing.T) *bus {
 	b := &bus{
 		t: t, topics: map[string][][]pipeline.Record{}, commits: map[string][]int64{},
 		woken: map[chan struct{}]struct{}{}, log: &lockedBuffer{}, internet: newInternet(),
+		known: map[string]map[string]schemas.Delivery{},
 	}
 	for _, topic := range schemas.Topics() {
 		b.topics[topic.Name] = make([][]pipeline.Record, topic.PartitionCount(partitions))
@@ -280,27 +285,32 @@ func directoryOf(urls map[string]string) *schemas.Directory {
 func (b *bus) receipts(recipient string) map[string]schemas.Delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	found := map[string]schemas.Delivery{}
-	for _, records := range b.topics[schemas.TopicReceipts] {
-		for _, r := range records {
-			in, err := pipeline.Decode(r)
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			receipt, _ := in.Body.(*schemas.Receipt)
-			if receipt.GetNotice().GetRecipient().GetId() != recipient {
-				continue
-			}
-			if in.ID != schemas.DeriveID("receipt", receipt.GetNoticeId()) || !in.Time.Equal(noticeTime()) {
-				b.t.Errorf("a receipt of %s has the id %s, the time %v", receipt.GetNoticeId(), in.ID, in.Time)
-			}
-			if before, twice := found[receipt.GetNoticeId()]; twice && before != receipt.GetDelivery() {
-				b.t.Errorf("receipts of %s say %v and %v", receipt.GetNoticeId(), before, receipt.GetDelivery())
-			}
-			found[receipt.GetNoticeId()] = receipt.GetDelivery()
+	for partition, records := range b.topics[schemas.TopicReceipts] {
+		for _, r := range records[b.read[partition]:] {
+			b.receipt(r)
 		}
+		b.read[partition] = len(records)
 	}
-	return found
+	return maps.Clone(b.known[recipient])
+}
+
+func (b *bus) receipt(r pipeline.Record) {
+	in, err := pipeline.Decode(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	receipt, _ := in.Body.(*schemas.Receipt)
+	id, recipient := receipt.GetNoticeId(), receipt.GetNotice().GetRecipient().GetId()
+	if in.ID != schemas.DeriveID("receipt", id) || !in.Time.Equal(noticeTime()) {
+		b.t.Errorf("a receipt of %s has the id %s, the time %v", id, in.ID, in.Time)
+	}
+	if b.known[recipient] == nil {
+		b.known[recipient] = map[string]schemas.Delivery{}
+	}
+	if before, twice := b.known[recipient][id]; twice && before != receipt.GetDelivery() {
+		b.t.Errorf("receipts of %s say %v and %v", id, before, receipt.GetDelivery())
+	}
+	b.known[recipient][id] = receipt.GetDelivery()
 }
 
 func (b *bus) count(topic string) int {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // keyed is a configuration with the key of all parties.
 func keyed(t *testing.T) notice.Config {
 	t.Helper()
-	return notice.Config{KeyFile: keyFile(t, "shop "+secret)}
+	return notice.Config{KeyFile: keyFile(t, "shop "+secret), Refresh: 30 * time.Second}
 }
 
 // delivery says that all these notices have a receipt that says so.
