@@ -49,7 +49,8 @@ invitation's id, the outcome (sent, invalid; offered, issued, refused, undecided
 id. A run that was cut off, started again, goes on where its report ends; REPORT.progress says where that is.
 
 With --wait each row is told once it is refused, issued, or the buyer's to answer (offered); with --wait=final an offer
-is waited for too. A row that nobody decides in time is told as undecided; it may be decided later.
+is waited for too. Where no decision comes for --timeout, the row that is waited for is told as undecided; it may be
+decided later.
 
 ` + exitHelp,
 		Example: `  aval invite orders.csv --report report.csv
@@ -81,7 +82,7 @@ func (f *inviteFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.wait, "wait", "",
 		"wait until each row is refused, issued or offered (=final: until offers are answered)")
 	c.Flags().Lookup("wait").NoOptDefVal = string(invite.WaitOffered)
-	c.Flags().DurationVar(&f.timeout, "timeout", invite.TimeoutDefault, "how long to wait for each row's decision")
+	c.Flags().DurationVar(&f.timeout, "timeout", invite.TimeoutDefault, "how long to wait while no decision comes")
 	c.Flags().Uint64Var(&f.directory, "directory-version", 0,
 		"version of the directory for rows that give none (default: the newest)")
 	c.Flags().BoolVar(&f.columns, "columns", false, "list the columns that a CSV file may have, and end")
@@ -197,8 +198,11 @@ func (f *inviteFlags) finish(c invite.Config, s invite.Summary, err error, stdou
 	case err != nil:
 		return f.unfinished(s, err)
 	case s.Undecided > 0:
-		return fmt.Errorf("%d of %d rows were not decided within %v: are all stages running (aval run)? "+
+		return fmt.Errorf("%d of %d rows are undecided, and no decision came for %v: are all stages running (aval run)? "+
 			"Kafka has them; run again with --wait to see what became of them", s.Undecided, s.Rows, f.timeout)
+	case s.Offered > 0 && c.Wait == invite.WaitFinal:
+		return fmt.Errorf("%d of %d rows wait for their buyers, and no decision came for %v: they may answer later; "+
+			"run again to see", s.Offered, s.Rows, f.timeout)
 	case s.Invalid+s.Refused > 0:
 		return &codeError{code: exitInvalid, err: errors.New(f.unwell(s))}
 	}

@@ -47,7 +47,7 @@ const (
 )
 
 const (
-	// TimeoutDefault is how long a row is waited for.
+	// TimeoutDefault is how long rows are waited for while none is decided.
 	TimeoutDefault = time.Minute
 	// PieceBytesDefault is how much of the input is worked on at a time, unless one row alone has more.
 	PieceBytesDefault = 256 << 10
@@ -60,7 +60,7 @@ type Config struct {
 	Report  string // path of the report; empty for none
 	Resume  bool   // go on where a run with the same report and input was cut
 	Wait    Wait
-	Timeout time.Duration // for each row, from when Kafka has it; zero: TimeoutDefault
+	Timeout time.Duration // how long to wait while no decision comes; zero: TimeoutDefault
 	// Headers stand on each record, besides the envelope's: whose run it is.
 	Headers    []pipeline.Header
 	PieceBytes int // of the input that are worked on at a time; zero: PieceBytesDefault

@@ -2,6 +2,7 @@ package invite
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,18 +14,18 @@ type tracker struct {
 	now     func() time.Time
 
 	mu     sync.Mutex
-	open   map[string]*watch // by invitation; a file may name one twice
+	jobs   []*job            // that are waited for, in order
+	open   map[string]*watch // their rows, by invitation; a file may name one twice
 	latest time.Time         // when the last decision came
-	gaveUp bool              // nothing was decided for a whole timeout: nobody waits any more
+	missed time.Time         // when a decision was waited for in vain
+	gaveUp bool              // nothing was decided since: nobody waits any more
 }
 
 // watch is a row that is waited for.
 type watch struct {
 	job   *job
 	index int
-	asked int       // how often it was looked up
-	due   time.Time // when it is looked up next
-	next  *watch    // of the same invitation
+	next  *watch // of the same invitation
 }
 
 func newTracker(wait Wait, timeout time.Duration, now func() time.Time) *tracker {
@@ -44,13 +45,14 @@ type Known struct {
 func (t *tracker) expect(jobs []*job) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	due := t.now().Add(recallAfter)
+	t.jobs = append(t.jobs, jobs...)
 	for _, j := range jobs {
 		j.decided = make(chan struct{})
+		j.due = t.now().Add(recallAfter)
 		for i := range j.rows {
 			if w := &j.rows[i]; w.outcome != Invalid {
 				j.open++
-				t.open[w.id] = &watch{job: j, index: i, due: due, next: t.open[w.id]}
+				t.open[w.id] = &watch{job: j, index: i, next: t.open[w.id]}
 			}
 		}
 		if j.open == 0 {
@@ -81,24 +83,23 @@ func (t *tracker) learn(k Known) {
 		if row.decided || k.Outcome == Offered && t.wait == WaitFinal {
 			continue
 		}
-		row.decided = true
-		if w.job.open--; w.job.open == 0 {
-			close(w.job.decided)
-		}
+		t.decide(w.job, row)
 	}
 }
 
-// await waits until every row of the job is decided, or its time is over, and has nobody wait for them any more.
+// await waits until every row of the job is decided, for as long as decisions come, and then has nobody wait for them
+// any more.
 func (t *tracker) await(ctx context.Context, j *job) error {
-	if !t.over() {
-		timer := time.NewTimer(t.timeout - t.now().Sub(j.acked))
-		defer timer.Stop()
+	for left := t.left(j); left > 0; left = t.left(j) {
+		timer := time.NewTimer(left)
 		select {
 		case <-j.decided:
 		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return ctx.Err()
 		}
+		timer.Stop()
 	}
 	t.forget(j)
 	t.mu.Lock()
@@ -114,27 +115,57 @@ func (t *tracker) await(ctx context.Context, j *job) error {
 		if w.outcome == Sent {
 			w.outcome = Undecided
 		}
-		w.reason = "no decision within " + t.timeout.String()
+		w.reason = "no decision for " + t.timeout.String()
+	}
+	if !t.missed.IsZero() && t.latest.Before(t.missed) {
+		t.giveUp()
+	}
+	t.missed = t.now()
+	return nil
+}
+
+// giveUp waits for less from now on: that offers are made, where nobody answers them, and then for nothing.
+func (t *tracker) giveUp() {
+	if t.wait != WaitFinal {
+		t.gaveUp = true
+		return
+	}
+	t.wait = WaitOffered
+	for _, j := range t.jobs {
+		for i := range j.rows {
+			if w := &j.rows[i]; w.outcome == Offered && !w.decided {
+				t.decide(j, w)
+			}
+		}
+	}
+}
+
+func (t *tracker) decide(j *job, w *row) {
+	w.decided = true
+	if j.open--; j.open == 0 {
+		close(j.decided)
+	}
+}
+
+// left is how long to wait for the job's rows from now on: while decisions come, the next may be theirs.
+func (t *tracker) left(j *job) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gaveUp || j.open == 0 {
+		return 0
 	}
 	began := j.acked
 	if t.latest.After(began) {
 		began = t.latest
 	}
-	t.gaveUp = t.gaveUp || t.now().Sub(began) >= t.timeout
-	return nil
-}
-
-// over says that it is not worth waiting for anything.
-func (t *tracker) over() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.gaveUp
+	return t.timeout - t.now().Sub(began)
 }
 
 // forget has nobody wait for the job's rows any more.
 func (t *tracker) forget(j *job) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.jobs = slices.DeleteFunc(t.jobs, func(other *job) bool { return other == j })
 	for i := range j.rows {
 		id := j.rows[i].id
 		var rest *watch
@@ -158,28 +189,27 @@ const (
 	recallAfter = 2 * time.Second
 	recallMost  = 30 * time.Second
 	recallEvery = 500 * time.Millisecond
-	recallMax   = 1000 // invitations at a time
 )
 
-// forgotten are the invitations that nobody told anything of for a while, each to be looked up now.
+// forgotten are the invitations of the first job that nobody told anything of for a while: those that stand together in
+// the input stand together in the log, where they are looked up now.
 func (t *tracker) forgotten() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.gaveUp {
-		return nil
-	}
 	now := t.now()
-	var ids []string
-	for id, w := range t.open {
-		row := &w.job.rows[w.index]
-		if row.decided || w.due.After(now) {
+	for _, j := range t.jobs {
+		if t.gaveUp || j.open == 0 || j.acked.IsZero() || j.due.After(now) {
 			continue
 		}
-		w.asked++
-		w.due = now.Add(min(recallAfter<<min(w.asked, 8), recallMost))
-		if ids = append(ids, id); len(ids) == recallMax {
-			break
+		j.asked++
+		j.due = now.Add(min(recallAfter<<min(j.asked, 8), recallMost))
+		var ids []string
+		for i := range j.rows {
+			if w := &j.rows[i]; w.outcome != Invalid && !w.decided {
+				ids = append(ids, w.id)
+			}
 		}
+		return ids
 	}
-	return ids
+	return nil
 }

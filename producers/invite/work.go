@@ -17,7 +17,9 @@ const (
 	// ahead is how many jobs may be read before they are published.
 	ahead = 8
 	// outstanding is how many jobs may be published before they are told: what waits for decisions.
-	outstanding = 64
+	outstanding = 32
+	// pieceRows is how many rows are in a job.
+	pieceRows   = 2048
 	keepLastMax = 3 * time.Second // that the last checkpoint may take after an interrupt
 )
 
@@ -34,10 +36,13 @@ type job struct {
 	rows    []row
 	records []pipeline.Record
 
-	// What waits for decisions.
-	acked   time.Time
+	acked time.Time // when Kafka had it
+
+	// What waits for decisions; it is the tracker's.
 	open    int           // rows that are not decided
 	decided chan struct{} // is closed when all rows are
+	due     time.Time     // when they are looked up
+	asked   int           // how often they were
 }
 
 // piece is where a row stands in its job's text.
@@ -95,7 +100,7 @@ func (r *run) read(ctx context.Context, q *queues) error {
 			j = r.newJob()
 		}
 		j.add(row, r.split.row)
-		if len(j.text) >= r.PieceBytes {
+		if len(j.text) >= r.PieceBytes || len(j.pieces) == pieceRows {
 			if err := hand(); err != nil {
 				return err
 			}
@@ -221,13 +226,23 @@ func (r *run) publish(ctx context.Context, q *queues) error {
 		}
 		now := r.Now()
 		for i, j := range jobs {
-			j.acked, j.records = now, nil
+			r.acked(j, now)
 			if err := put(ctx, q.tell, j); err != nil {
 				r.left = jobs[i:]
 				return err
 			}
 		}
 	}
+}
+
+// acked takes note that Kafka has a job.
+func (r *run) acked(j *job, now time.Time) {
+	j.records = nil
+	if r.tracker != nil {
+		r.tracker.mu.Lock()
+		defer r.tracker.mu.Unlock()
+	}
+	j.acked = now
 }
 
 // publishWhole publishes what is under way also when ctx ends, for a time: what Kafka has should be told.
