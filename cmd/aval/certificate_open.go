@@ -21,6 +21,10 @@ const openPage = 500
 func (l *list) open(ctx context.Context) error {
 	l.progress.Stage("look through open pre-issues", 0)
 	defer l.progress.Done()
+	// What the book has decided by now is to be found, as soon as the register has heard of it.
+	if _, err := l.system.registerHears(ctx); err != nil {
+		return err
+	}
 	newest := &newestHeap{}
 	unheard := 0
 	for partition := range l.system.partitions {

@@ -94,12 +94,28 @@ func (l *list) wants(ctx context.Context, partition int, records []pipeline.Reco
 	return listing, nil
 }
 
+// mayBe says at a glance whether a record may be one of the list: most are not, and need not be read.
+func (l *list) mayBe(r pipeline.Record) bool {
+	texts := []string{l.seller, l.reference}
+	if r.Topic != schemas.TopicRefusals { // which do not name the buyer
+		texts = append(texts, l.buyer)
+	}
+	for _, text := range texts {
+		if !bytes.Contains(r.Value, []byte(text)) {
+			return false
+		}
+	}
+	if r.Topic != schemas.TopicPreIssues {
+		return true
+	}
+	g, ok := schemas.GlanceItem(r.Value)
+	return !ok || g.Verb == schemas.VerbRequest && g.Outcome == schemas.Outcome_OUTCOME_DONE
+}
+
 // candidate reads a record, if what it says of itself does not rule it out.
 func (l *list) candidate(r pipeline.Record) (candidate, bool) {
-	for _, text := range []string{l.seller, l.reference} {
-		if !bytes.Contains(r.Value, []byte(text)) {
-			return candidate{}, false
-		}
+	if !l.mayBe(r) {
+		return candidate{}, false
 	}
 	f, ok := register.FactOf(r)
 	if !ok {

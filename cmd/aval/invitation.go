@@ -118,29 +118,48 @@ func (w *show) run(ctx context.Context, flags *serverFlags, id string) error {
 
 // Pauses and patience of those who wait for the register.
 const (
-	lookEvery     = 250 * time.Millisecond
-	comePatience  = 10 * time.Second // for what was only just sent
-	finalPatience = 5 * time.Second  // for what follows from a final decision
+	lookEvery     = 100 * time.Millisecond
+	comePatience  = 10 * time.Second // for what is still to be sent
+	finalPatience = 5 * time.Second  // for the register, and what follows from a final decision
 )
 
 // story returns a story by any of its identifiers, waiting for one that is still to come.
 func (s *system) story(ctx context.Context, id string, patience time.Duration) (register.Story, error) {
-	stories := s.stories()
-	for until := time.Now().Add(patience); ; {
-		invitation, err := stories.Find(ctx, id)
-		if err == nil {
-			return stories.Story(ctx, invitation)
-		}
-		if !errors.Is(err, register.ErrUnknown) {
-			return register.Story{}, err
-		}
-		if time.Now().After(until) {
-			return register.Story{}, s.unknown(ctx, id)
+	invitation, err := s.find(ctx, id)
+	for until := time.Now().Add(patience); err != nil && time.Now().Before(until); {
+		if coded := (*codeError)(nil); !errors.As(err, &coded) {
+			break
 		}
 		if err := pause(ctx); err != nil {
 			return register.Story{}, err
 		}
+		invitation, err = s.find(ctx, id)
 	}
+	if err != nil {
+		return register.Story{}, err
+	}
+	return s.stories().Story(ctx, invitation)
+}
+
+// find returns the invitation that an identifier belongs to. What stands in the log when it is asked is found, as soon
+// as the register has heard of it.
+func (s *system) find(ctx context.Context, id string) (invitation string, err error) {
+	stories := s.stories()
+	if invitation, err = stories.Find(ctx, id); !errors.Is(err, register.ErrUnknown) {
+		return invitation, err
+	}
+	behind, err := s.registerHears(ctx)
+	if err != nil {
+		return "", err
+	}
+	if invitation, err = stories.Find(ctx, id); !errors.Is(err, register.ErrUnknown) {
+		return invitation, err
+	}
+	why := fmt.Sprintf("the register of the namespace %s forgets after 90 days", s.namespace)
+	if behind > 0 {
+		why = fmt.Sprintf("the register is %d records behind: does the stage register run (aval run)?", behind)
+	}
+	return "", refused("%s is no invitation, certificate or hold that is known: %s", cell(oneLine(id)), why)
 }
 
 // pause waits before the register is asked again.
@@ -153,30 +172,45 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// unknown says what may be the matter with an identifier that the register does not know.
-func (s *system) unknown(ctx context.Context, id string) error {
-	why := fmt.Sprintf("the register of the namespace %s forgets after 90 days", s.namespace)
-	switch behind, err := s.registerBehind(ctx); {
-	case err != nil:
-		return err
-	case behind > 0:
-		why = fmt.Sprintf("the register is %d records behind: does the stage register run (aval run)?", behind)
-	}
-	return refused("%s is no invitation, certificate or hold that is known: %s", cell(oneLine(id)), why)
-}
-
-// registerBehind is how many records the register has not read yet.
-func (s *system) registerBehind(ctx context.Context) (behind int64, err error) {
+// registerHears waits, for a while, until the register has read what stands in the log now, and returns how many
+// records it has not.
+func (s *system) registerHears(ctx context.Context) (behind int64, err error) {
 	r := register.New(s.redis, s.register())
+	ends := map[string][]int64{}
 	for _, topic := range r.Reads() {
 		for partition := range s.partitions {
+			_, end, err := s.kafka.Bounds(ctx, topic, partition)
+			if err != nil {
+				return 0, err
+			}
+			ends[topic] = append(ends[topic], end)
+		}
+	}
+	for until := time.Now().Add(finalPatience); ; {
+		if behind, err = s.registerBehind(ctx, r, ends); err != nil || behind == 0 || time.Now().After(until) {
+			return behind, err
+		}
+		if err := pause(ctx); err != nil {
+			return behind, err
+		}
+	}
+}
+
+// registerBehind is how many records before these ends the register has not read yet.
+func (s *system) registerBehind(
+	ctx context.Context, r *register.Register, ends map[string][]int64,
+) (behind int64, err error) {
+	for topic, partitions := range ends {
+		for partition, end := range partitions {
 			mark, err := r.Resume(ctx, topic, partition)
 			if err != nil {
 				return 0, err
 			}
-			first, end, err := s.kafka.Bounds(ctx, topic, partition)
-			if err != nil {
-				return 0, err
+			first := int64(0)
+			if mark.Offset < 0 {
+				if first, _, err = s.kafka.Bounds(ctx, topic, partition); err != nil {
+					return 0, err
+				}
 			}
 			behind += max(end-max(mark.Offset, first), 0)
 		}

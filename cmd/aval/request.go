@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -144,14 +143,16 @@ func (f *answerFlags) run(ctx context.Context, id string, stdout, stderr io.Writ
 // offer is the pre-issue of an invitation, which is named by any of its identifiers: its whole terms are answered.
 func (s *system) offer(ctx context.Context, id string) (*schemas.PreIssue, error) {
 	stories := s.stories()
-	invitation, err := stories.Find(ctx, id)
-	if errors.Is(err, register.ErrUnknown) {
-		return nil, s.unknown(ctx, id)
-	}
+	invitation, err := s.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	row, err := stories.Row(ctx, invitation)
+	if _, ok := row.Offer(); err == nil && !ok { // it may have been offered a moment ago
+		if _, err = s.registerHears(ctx); err == nil {
+			row, err = stories.Row(ctx, invitation)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
