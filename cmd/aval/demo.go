@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -235,7 +233,7 @@ func publicKeys(namespace string, keys *certificate.Keys) map[string][]*schemas.
 	receiving, _ := key.Public().(ed25519.PublicKey)
 	public := map[string][]*schemas.PublicKey{demo.ReceivingBank: {{Id: id, Ed25519: receiving}}}
 	all := keys.Public()
-	for _, id := range slices.Sorted(maps.Keys(all)) {
+	for _, id := range keys.IDs() { // the last one signs
 		public[demo.IssuingBank] = append(public[demo.IssuingBank], &schemas.PublicKey{Id: id, Ed25519: all[id]})
 	}
 	return public
