@@ -8,7 +8,8 @@ const numberMax = 40 // bytes of an account's number
 // 1 to 40 bytes of 0-9 A-Z a-z and . _ - alone.
 func BankOf(account string) (string, bool) {
 	bank, number, _ := strings.Cut(account, "/")
-	if !isBank(bank) || number == "" || len(number) > numberMax || !isOf(number, digits|1<<'.'|1<<'-', letters|1<<('_'-64)) {
+	if !isBank(bank) || number == "" || len(number) > numberMax ||
+		!isOf(number, digits|1<<'.'|1<<'-', letters|1<<('_'-64)) {
 		return "", false
 	}
 	return bank, true

@@ -97,7 +97,7 @@ func (m Message) headers(kind string) []Header {
 	all := make([]byte, 0, size)
 	headers := make([]Header, 0, headersOften)
 	add := func(key string) {
-		headers = append(headers, Header{key, all[:len(all):len(all)]})
+		headers = append(headers, Header{key, slices.Clip(all)})
 		all = all[len(all):]
 	}
 	all = append(all, specVersion...)

@@ -38,13 +38,10 @@ func GlanceItem(value []byte) (g Glance, ok bool) {
 			return false
 		}
 		seen[f.number] = true
-		switch f.number {
-		case decision:
+		if f.number == decision {
 			return g.decision(f.bytes)
-		case command:
-			return g.command(f.bytes)
 		}
-		return true
+		return f.number != command || g.command(f.bytes)
 	})
 	return g, ok && seen[decision]
 }
@@ -99,16 +96,11 @@ func GlanceNotice(headers []Header, key, value []byte) (goesOn, ok bool) {
 		named = named || h.Key == HeaderType && string(h.Value) == "aval.v1.Notice"
 	}
 	ok = named && eachField(value, func(f field) bool {
-		switch f.number {
-		case then:
-			goesOn = true
-		case recipient:
-			return eachField(f.bytes, func(f field) bool {
-				toKey = toKey || f.number == id && bytes.Equal(f.bytes, key)
-				return true
-			})
-		}
-		return true
+		goesOn = goesOn || f.number == then
+		return f.number != recipient || eachField(f.bytes, func(f field) bool {
+			toKey = toKey || f.number == id && bytes.Equal(f.bytes, key)
+			return true
+		})
 	})
 	return goesOn, ok && toKey
 }

@@ -92,8 +92,8 @@ func glanceOf(item proto.Message, d *schemas.Decision) schemas.Glance {
 			command = m
 			g.Reference = schemas.NameOf(m.GetReference().GetTypeUrl())
 		}
-	} else if r := item.(*schemas.PreIssue).GetRequest(); r != nil {
-		command = r
+	} else if x, ok := item.(*schemas.PreIssue); ok && x.GetRequest() != nil {
+		command = x.GetRequest()
 	}
 	command.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		if f.ContainingOneof() != nil {

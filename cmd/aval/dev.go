@@ -34,8 +34,8 @@ func devCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run Kafka, Redis and all stages in one process, to try things out",
 		Long: `Run Kafka, Redis and all stages in one process, until it is interrupted. The other commands find them
-without being told where they are, and so does any Kafka or Redis client. Without --data-dir everything is gone in the end;
-with it the next one goes on where this one stopped. It is for one machine and no more: the servers ask nobody who it
+without being told where they are, and so does any Kafka or Redis client. Without --data-dir everything is gone in the
+end; with it the next one goes on where this one stopped. It is for one machine and no more: the servers ask nobody who it
 is, and what they acknowledged survives the end of the process, but not a power cut.
 
 A directory with two banks of the demonstration is published where there is none.`,

@@ -184,7 +184,8 @@ func (h *health) ready(ctx context.Context) []reason {
 func (h *health) unassigned(s *system) (reasons []reason) {
 	members := s.kafka.Memberships()
 	if missing := int(h.works.Load()) - len(members); missing > 0 {
-		reasons = append(reasons, reason{Reason: "starting", Error: fmt.Sprintf("%d topics are still to come", missing)})
+		reasons = append(reasons,
+			reason{Reason: "starting", Error: fmt.Sprintf("%d topics are still to come", missing)})
 	}
 	for _, m := range members {
 		switch at := (reason{Stages: []string{m.Stage}, Topic: m.Topic}); {

@@ -15,8 +15,8 @@ import (
 func settingsTopic() *cobra.Command {
 	var text strings.Builder
 	text.WriteString(`Settings are said by flags, by variables, and by keys of a YAML file that --config or
-AVAL_CONFIG names; they count in this order. A list has commas between, and in the file may be one of YAML's. What is secret is no flag: others
-could see it. A name that nobody knows is an error.
+AVAL_CONFIG names; they count in this order. A list has commas between, and in the file
+may be one of YAML's. What is secret is no flag: others could see it. A name that nobody knows is an error.
 
   # aval.yaml
   kafka: [broker1:9093, broker2:9093]

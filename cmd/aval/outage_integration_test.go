@@ -130,7 +130,8 @@ func TestOutages(t *testing.T) {
 // saysOnce expects that nobody says more often that it waits than there are outages.
 func saysOnce(t *testing.T, p *process, outages int) {
 	t.Helper()
-	form := regexp.MustCompile(`level=WARN msg=("[^"]*"|\w+)( (?:cause|stage|topic|partition|group|to|what)=("[^"]*"|\S+))*`)
+	form := regexp.MustCompile(
+		`level=WARN msg=("[^"]*"|\w+)( (?:cause|stage|topic|partition|group|to|what)=("[^"]*"|\S+))*`)
 	said := map[string]int{}
 	for _, line := range form.FindAllString(p.stderr.String(), -1) {
 		said[line]++

@@ -17,9 +17,12 @@ func TestPrinter(t *testing.T) {
 		items  []item
 		want   string
 	}{
-		"table":        {"", two, "NAME       CITY\nana        recife\nbo?[31m?b  \n"},
-		"empty table":  {outputTable, nil, ""},
-		"json":         {outputJSON, two, "[{\"name\":\"ana\",\"city\":\"recife\"},\n {\"name\":\"bo\\u001b[31m\\nb\",\"city\":\"\"}]\n"},
+		"table":       {"", two, "NAME       CITY\nana        recife\nbo?[31m?b  \n"},
+		"empty table": {outputTable, nil, ""},
+		"json": {
+			outputJSON, two,
+			`[{"name":"ana","city":"recife"},` + "\n" + ` {"name":"bo\u001b[31m\nb","city":""}]` + "\n",
+		},
 		"empty json":   {outputJSON, nil, "[]\n"},
 		"ndjson":       {outputNDJSON, two[:1], "{\"name\":\"ana\",\"city\":\"recife\"}\n"},
 		"empty ndjson": {outputNDJSON, nil, ""},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func (p *watchPage) draw(lines []string, fault error) []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(ansiHome)
-	for i, line := range append(lines[:len(lines):len(lines)], last...) {
+	for i, line := range append(slices.Clip(lines), last...) {
 		if i > 0 {
 			b.WriteString(ansiEndLine)
 		}

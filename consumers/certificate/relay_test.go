@@ -186,7 +186,8 @@ func TestRelayGoesOnWhateverTheDelivery(t *testing.T) {
 		receipt := receiptOf(leg, "r")
 		body, _ := receipt.Body.(*schemas.Receipt)
 		body.Delivery = schemas.Delivery(delivery)
-		if got := only(t, follow(t, certificate.Relay(), receipt)); got.ID != want.ID || !proto.Equal(got.Body, want.Body) {
+		got := only(t, follow(t, certificate.Relay(), receipt))
+		if got.ID != want.ID || !proto.Equal(got.Body, want.Body) {
 			t.Errorf("after %s the next leg is %v, want %v", body.GetDelivery(), got, want)
 		}
 	}

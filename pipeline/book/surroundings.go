@@ -115,6 +115,17 @@ func settingsOf(info string) map[string]string {
 	return settings
 }
 
+// recordedIn returns the number of partitions that a takeover among the records says, zero where there is none.
+func recordedIn(records []pipeline.Record) (partitions int) {
+	for _, record := range records {
+		in, err := pipeline.Decode(record)
+		if t, ok := in.Body.(*schemas.Takeover); err == nil && ok {
+			partitions = int(t.GetPartitions())
+		}
+	}
+	return partitions
+}
+
 // Recorded returns the number of partitions that the takeovers of a journal record, which is its namespace's for ever;
 // zero where nobody has taken a partition over yet.
 func Recorded(ctx context.Context, log pipeline.Log, journal string, partitions int) (recorded int, err error) {
@@ -123,19 +134,11 @@ func Recorded(ctx context.Context, log pipeline.Log, journal string, partitions 
 		if err != nil {
 			return 0, fmt.Errorf("look for a takeover in %s/%d: %w", journal, p, err)
 		}
-		if first == end {
-			continue
-		}
-		err = log.Read(ctx, journal, p, first, first+1, func(records []pipeline.Record) error {
-			for _, record := range records {
-				in, err := pipeline.Decode(record)
-				if t, ok := in.Body.(*schemas.Takeover); err == nil && ok {
-					recorded = int(t.GetPartitions())
-				}
-			}
+		visit := func(records []pipeline.Record) error {
+			recorded = recordedIn(records)
 			return nil
-		})
-		if err != nil {
+		}
+		if err := log.Read(ctx, journal, p, first, min(first+1, end), visit); err != nil {
 			return 0, fmt.Errorf("look for a takeover in %s/%d: %w", journal, p, err)
 		}
 	}

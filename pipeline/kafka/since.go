@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Since returns the offset of the partition's first record that the broker took in at a time or later, and the one after
-// its last. Where all are older, both are the same.
+// Since returns the offset of the partition's first record that the broker took in at a time or later, and the one
+// after its last. Where all are older, both are the same.
 func (c *Client) Since(ctx context.Context, topic string, partition int, t time.Time) (from, end int64, err error) {
 	at := c.place(topic, partition)
 	err = c.atLeader(ctx, "look up a time in "+topic, at, func(ctx context.Context, address string) error {

@@ -93,9 +93,13 @@ type sink struct {
 
 var _ pipeline.Log = (*sink)(nil)
 
-func (l *sink) Bounds(context.Context, string, int) (first, end int64, err error) { return 0, l.end, nil }
+func (l *sink) Bounds(context.Context, string, int) (first, end int64, err error) {
+	return 0, l.end, nil
+}
 
-func (l *sink) Read(_ context.Context, topic string, _ int, from, end int64, visit func([]pipeline.Record) error) error {
+func (l *sink) Read(
+	_ context.Context, topic string, _ int, from, end int64, visit func([]pipeline.Record) error,
+) error {
 	if from > 0 || end != 1 {
 		return fmt.Errorf("%s from %d to %d was not kept", topic, from, end)
 	}
