@@ -22,7 +22,7 @@ type Work struct {
 	Handle func(ctx context.Context, b *Batch) error
 	// Single asks for batches of one message: for slow, independent work.
 	Single bool
-	// Waits says that batches are held until their time has come, however long that is: then that is no sign of a fault.
+	// Waits says that batches are held until their time has come, however long that is: then a long one is no fault.
 	Waits bool
 	// Beside runs beside the handlers, for a work that does more than its batches. It ends with its context. It may be
 	// nil.

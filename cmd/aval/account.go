@@ -47,7 +47,7 @@ type commandFlags struct {
 const timeoutDefault = 30 * time.Second
 
 func (f *commandFlags) register(c *cobra.Command, id string) {
-	f.serverFlags.register(c)
+	f.serverFlags.register(c, groupTrace)
 	f.format.register(c)
 	c.Flags().StringVar(&f.id, "id", "", "what makes the command one, so that it is safe to repeat (default: "+id+")")
 	c.Flags().DurationVar(&f.timeout, "timeout", timeoutDefault, "how long to wait for the answer")
@@ -111,7 +111,7 @@ func (f *commandFlags) ask(ctx context.Context, s *system, body proto.Message) (
 
 // books sends commands to the books.
 func (s *system) books() command.Client {
-	return command.Client{Publisher: s.kafka, Log: s.kafka, Marks: s.kafka, Partitions: s.partitions}
+	return command.Client{Publisher: s.entrance(), Log: s.kafka, Marks: s.kafka, Partitions: s.partitions}
 }
 
 func accountOpenCommand() *cobra.Command {

@@ -19,7 +19,7 @@ import (
 // How long the floors are measured: a part of the duration.
 const (
 	floorPart  = 10
-	floorLeast = time.Second
+	floorLeast = 200 * time.Millisecond
 	floorMost  = 5 * time.Second
 )
 
@@ -143,6 +143,8 @@ func (r *benchRun) floors(ctx context.Context, m *meter, deps bench.Deps, report
 		return err
 	}
 	copied, err := bench.Copy(ctx, r.config, deps, *report, took)
+	err = errors.Join(err, m.system.kafka.DeleteTopics(context.WithoutCancel(ctx),
+		[]string{bench.TopicCopyFrom, bench.TopicCopyTo}))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -42,10 +43,15 @@ func (m *meter) script(ctx context.Context, batch int, remember bool, d time.Dur
 			return nil
 		}
 	}
-	if err := pipeline.Run(ctx, actors...); err != nil {
+	err := pipeline.Run(ctx, actors...)
+	took := time.Since(began)
+	for shard := range counts {
+		tag := bareKey(m.system.namespace, shard)
+		err = errors.Join(err, m.system.redis.Unlink(context.WithoutCancel(ctx), tag, tag+":seen").Err())
+	}
+	if err != nil {
 		return 0, err
 	}
-	took := time.Since(began)
 	total := int64(0)
 	for _, n := range counts {
 		total += n
@@ -63,7 +69,7 @@ type bare struct {
 }
 
 func (b *bare) call(ctx context.Context) error {
-	tag := fmt.Sprintf("%s:{bare:%d}", b.system.namespace, b.shard)
+	tag := bareKey(b.system.namespace, b.shard)
 	args := make([]any, 0, 1+4*b.batch)
 	args = append(args, "0")
 	if b.remember {
@@ -83,6 +89,10 @@ func (b *bare) call(ctx context.Context) error {
 		return fmt.Errorf("a bare script did %d pairs of %d", done, b.batch)
 	}
 	return nil
+}
+
+func bareKey(namespace string, shard int) string {
+	return fmt.Sprintf("%s:{bare:%d}", namespace, shard)
 }
 
 // bareID is an identifier as long as the book's.

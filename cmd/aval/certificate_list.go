@@ -182,13 +182,10 @@ func (f *listFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer s.close() //nolint:errcheck // nothing was written
-	progress := demo.Progress(demo.Silent{})
-	if isTerminal(stderr) && !f.follow {
-		if progress, err = demo.NewProgress(demo.ProgressAuto, stderr, true); err != nil {
-			return err
-		}
+	l := &list{listFlags: f, system: s, stories: s.stories(), progress: lateProgress(stderr), stderr: stderr}
+	if f.follow {
+		l.progress = demo.Silent{}
 	}
-	l := &list{listFlags: f, system: s, stories: s.stories(), progress: demo.Late(progress, time.Now), stderr: stderr}
 	l.printer = newPrinter(stdout, f.format, l.columns()...)
 	l.stdout = stdout
 	switch {
@@ -198,6 +195,16 @@ func (f *listFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return l.open(ctx)
 	}
 	return l.back(ctx)
+}
+
+// lateProgress shows people how far something has come that takes longer than a moment.
+func lateProgress(stderr io.Writer) demo.Progress {
+	if isTerminal(stderr) {
+		if progress, err := demo.NewProgress(demo.ProgressAuto, stderr, true); err == nil {
+			return demo.Late(progress, time.Now)
+		}
+	}
+	return demo.Silent{}
 }
 
 // list is a list that is being printed.

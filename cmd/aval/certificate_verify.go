@@ -44,7 +44,7 @@ Exit codes: 0 all verify, 1 some do not, 2 wrong usage or a file that cannot be 
 			if f.keys == "" {
 				return usage("--keys is missing: name the issuing bank's public keys, a JWK set")
 			}
-			return failed(f.run(args[0], c.InOrStdin(), c.OutOrStdout()))
+			return failed(f.run(args[0], c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
 	f.format.register(c)
@@ -61,7 +61,7 @@ type verdict struct {
 	Claims *certificate.Claims `json:"claims,omitempty"`
 }
 
-func (f *verifyFlags) run(path string, stdin io.Reader, stdout io.Writer) error {
+func (f *verifyFlags) run(path string, stdin io.Reader, stdout, stderr io.Writer) error {
 	keys, err := f.publicKeys(stdin)
 	if err != nil {
 		return err
@@ -72,6 +72,8 @@ func (f *verifyFlags) run(path string, stdin io.Reader, stdout io.Writer) error 
 	}
 	defer in.Close() //nolint:errcheck // it was only read
 	v := &verdicts{format: f.format, stdout: stdout}
+	progress := lateProgress(stderr)
+	progress.Stage("verify certificates", 0)
 	count, faulty := 0, 0
 	err = eachLine(in, func(number int, line []byte, tooLong bool) error {
 		found := verdict{Line: number}
@@ -80,8 +82,10 @@ func (f *verifyFlags) run(path string, stdin io.Reader, stdout io.Writer) error 
 			faulty++
 		}
 		count++
+		progress.Add(1)
 		return v.print(found)
 	})
+	progress.Done()
 	switch err := errors.Join(err, v.close()); {
 	case err != nil:
 		return usage("%s: %w", path, err)

@@ -47,8 +47,12 @@ func (s *system) check(ctx context.Context, p place) (surroundings, error) {
 // judge refuses what is unsafe, and warns of the rest.
 func (s *system) judge(ctx context.Context, x surroundings, p place) error {
 	var errs []error
+	hint := " (--dev starts all the same)"
 	for _, f := range x.faults(s.namespace, p) {
-		if f.Level == levelUnsafe && (!p.dev || f.Setting == settingPartitions) { // nothing would go on with others
+		if f.Level == levelUnsafe && f.Setting == settingPartitions {
+			hint = "" // nothing would go on with others
+		}
+		if f.Level == levelUnsafe && (!p.dev || f.Setting == settingPartitions) {
 			errs = append(errs, errors.New(f.String()))
 			continue
 		}
@@ -56,8 +60,7 @@ func (s *system) judge(ctx context.Context, x surroundings, p place) error {
 			"why", f.Why, "mend", f.Mend)
 	}
 	if len(errs) > 0 {
-		return usage("it does not start, since money could be lost (--dev starts all the same):\n%w",
-			errors.Join(errs...))
+		return usage("it does not start, since money could be lost%s:\n%w", hint, errors.Join(errs...))
 	}
 	for _, r := range x.redis {
 		s.logger.InfoContext(ctx, "redis", "address", r.Address, "version", r.Settings[book.SettingVersion],

@@ -40,7 +40,7 @@ Passwords are shown as ***.`,
 			return failed(flags.printTo(c.OutOrStdout(), format))
 		},
 	}
-	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupWebhookKeys)
+	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupTrace, groupWebhookKeys)
 	format.register(c)
 	return c
 }
@@ -97,7 +97,7 @@ Exit codes: 0 the settings are right, 2 they are not.`,
 		},
 	}
 	flags.lenient = true
-	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupWebhookKeys)
+	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupTrace, groupWebhookKeys)
 	format.register(c)
 	return c
 }

@@ -68,7 +68,7 @@ Exit codes: 0 every order is decided, 3 so are all but invalid rows, 2 wrong usa
 		},
 	}
 	f.defaults = map[string]string{"kafka": "", "redis": ""} // embedded
-	f.register(c, groupNew, groupSign, groupWebhookKeys)
+	f.register(c, groupNew, groupSign, groupTrace, groupWebhookKeys)
 	c.Flags().StringVar(&f.orders, "orders", "", "CSV file of orders (default: a sample)")
 	c.Flags().StringVar(&f.funds, "funds", sample.Funds, "what each buyer's account is opened with, in its currency")
 	c.Flags().StringVar(&f.report, "report", "", "write what became of each order into this CSV file")
@@ -162,7 +162,7 @@ func (f *demoFlags) play(ctx context.Context, s *system, keys *certificate.Keys,
 	var summary demo.Summary
 	done := errors.New("done")
 	client := func(ctx context.Context) (err error) {
-		summary, err = demo.Run(ctx, c, demo.Deps{Publisher: s.kafka, Log: s.kafka, Audit: s.audit})
+		summary, err = demo.Run(ctx, c, demo.Deps{Publisher: s.entrance(), Log: s.kafka, Audit: s.audit})
 		return cmp.Or(err, done)
 	}
 	actors := []func(context.Context) error{client}

@@ -35,8 +35,8 @@ func devCommand() *cobra.Command {
 		Short: "Run Kafka, Redis and all stages in one process, to try things out",
 		Long: `Run Kafka, Redis and all stages in one process, until it is interrupted. The other commands find them
 without being told where they are, and so does any Kafka or Redis client. Without --data-dir everything is gone in the
-end; with it the next one goes on where this one stopped. It is for one machine and no more: the servers ask nobody who it
-is, and what they acknowledged survives the end of the process, but not a power cut.
+end; with it the next one goes on where this one stopped. It is for one machine and no more: the servers ask nobody
+who it is, and what they acknowledged survives the end of the process, but not a power cut.
 
 A directory with two banks of the demonstration is published where there is none.`,
 		Example: `  aval dev
@@ -47,7 +47,7 @@ A directory with two banks of the demonstration is published where there is none
 			return failed(f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()))
 		},
 	}
-	f.settings.register(c, groupSpace, groupLog, groupNew, groupSign, groupRun, groupWebhookKeys)
+	f.settings.register(c, groupSpace, groupLog, groupNew, groupSign, groupRun, groupTrace, groupWebhookKeys)
 	c.Flags().StringVar(&f.servers.Dir, "data-dir", "", "keep what the servers hold in this folder")
 	c.Flags().StringVar(&f.servers.Kafka, "kafka-listen", devKafka, "where Kafka listens: an address of this machine")
 	c.Flags().StringVar(&f.servers.Redis, "redis-listen", devRedis, "where Redis listens: an address of this machine")
@@ -89,6 +89,7 @@ func embeddedPlace(p place, servers *embedded.Servers) place {
 	return place{
 		kafka: []string{servers.KafkaAddr}, redis: []string{servers.RedisAddr}, embedded: true,
 		namespace: p.namespace, partitions: p.partitions, webhooks: p.webhooks,
+		traceEndpoint: p.traceEndpoint, traceOneIn: p.traceOneIn,
 	}
 }
 

@@ -36,9 +36,9 @@ func inviteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "invite FILE",
 		Short: "Hand a file of invitations in, row by row",
-		Long: `Hand a file of invitations in, each of which asks for a certificate: CSV with a header (--columns lists what it
-may name), or NDJSON, where each line is an object of the message Invitation as ProtoJSON writes it. FILE is a file,
-or - for the standard input.
+		Long: `Hand a file of invitations in, each of which asks for a certificate: CSV with a header (--columns lists
+what it may name), or NDJSON, where each line is an object of the message Invitation as ProtoJSON writes it. FILE is a
+file, or - for the standard input.
 
 Rows are handed to Kafka in their order, many at a time. What is wrong with a row is told, and its neighbours go on.
 It is safe to do twice: an invitation's id is derived from receiving bank, seller and reference, and the same again
@@ -74,7 +74,7 @@ decided later.
 }
 
 func (f *inviteFlags) register(c *cobra.Command) {
-	f.serverFlags.register(c)
+	f.serverFlags.register(c, groupTrace)
 	c.Flags().StringVar(&f.input, "format", string(invite.FormatAuto),
 		"how FILE is written: csv, ndjson, or auto, by its name or its first byte")
 	c.Flags().StringVar(&f.report, "report", "", "tell what became of each row in this CSV file")
@@ -147,7 +147,7 @@ func (f *inviteFlags) run(ctx context.Context, path string, stdin io.Reader, std
 		}
 	}
 	summary, err := invite.Run(ctx, in, c, invite.Deps{
-		Publisher: s.kafka, Log: s.kafka, Marks: s.kafka, Recall: s.recall,
+		Publisher: s.entrance(), Log: s.kafka, Marks: s.kafka, Recall: s.recall,
 	})
 	if fault := (*invite.InputError)(nil); errors.As(err, &fault) {
 		return badInput(err)
@@ -173,8 +173,8 @@ func (s *system) newestDirectory(ctx context.Context) (version uint64, err error
 		}
 	})
 	if err == nil && version == 0 {
-		err = usage("no directory of participants, by which issuing banks are found, was published in the namespace %s: "+
-			"`aval directory publish` publishes one", s.namespace)
+		err = usage("no directory of participants, by which issuing banks are found, was published in the "+
+			"namespace %s: `aval directory publish` publishes one", s.namespace)
 	}
 	return version, err
 }
@@ -198,8 +198,9 @@ func (f *inviteFlags) finish(c invite.Config, s invite.Summary, err error, stdou
 	case err != nil:
 		return f.unfinished(s, err)
 	case s.Undecided > 0:
-		return fmt.Errorf("%d of %d rows are undecided, and no decision came for %v: are all stages running (aval run)? "+
-			"Kafka has them; run again with --wait to see what became of them", s.Undecided, s.Rows, f.timeout)
+		return fmt.Errorf("%d of %d rows are undecided, and no decision came for %v: are all stages running "+
+			"(aval run)? Kafka has them; run again with --wait to see what became of them",
+			s.Undecided, s.Rows, f.timeout)
 	case s.Offered > 0 && c.Wait == invite.WaitFinal:
 		return fmt.Errorf("%d of %d rows wait for their buyers, and no decision came for %v: they may answer later; "+
 			"run again to see", s.Offered, s.Rows, f.timeout)

@@ -54,8 +54,8 @@ func listenCommand() *cobra.Command {
 		Short: "Receive webhooks, check their signatures and print them",
 		Long: `Receive webhooks on a port of this machine, check their signatures and print them, until it is
 interrupted: to try webhooks out, and as an example of a receiver. What is signed by another key, or more than five
-minutes away from this machine's clock, is answered with 401. One that came before is printed as a repeat: webhooks come at least
-once.
+minutes away from this machine's clock, is answered with 401. One that came before is printed as a repeat: webhooks
+come at least once.
 
 The key is a file, of one key or of several with their ids as "aval notice keys generate" makes it, or the id of one in
 the file of --webhook-keys. Without a key nothing is checked.`,

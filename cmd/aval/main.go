@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -23,10 +24,10 @@ func main() {
 
 // run is main without globals: it runs the command and returns the exit code.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
+	redis.SetLogger(quietRedis{})
 	root := rootCommand(environ)
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -41,6 +42,25 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		_, _ = fmt.Fprintln(stderr, "aval:", coded.err)
 	}
 	return coded.code
+}
+
+// interruptible returns a context that ends with the first signal. The second ends the process at once: before anyone
+// hears of the first, signals mean again what they mean by default.
+func interruptible(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		var cause error
+		select {
+		case received := <-signals:
+			cause = fmt.Errorf("%w: %v", context.Canceled, received)
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel(cause)
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 func rootCommand(environ []string) *cobra.Command {

@@ -8,10 +8,38 @@ import (
 	"time"
 
 	"github.com/aval-systems/aval/pipeline/access"
+	"github.com/aval-systems/aval/schemas"
 )
 
-// patience is how long a command waits for servers that it uses and does not run.
+// patience is how long a command waits for servers that it uses, and that others run.
 const patience = 15 * time.Second
+
+// reach waits until both servers answer, for so long.
+func (s *system) reach(ctx context.Context) error {
+	if err := s.reachKafka(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := s.place.patiently(ctx)
+	defer cancel()
+	return waited(redisServer, s.redisAnswers(ctx))
+}
+
+func (s *system) reachKafka(ctx context.Context) error {
+	ctx, cancel := s.place.patiently(ctx)
+	defer cancel()
+	_, err := s.kafka.Existing(ctx, schemas.TopicMovements)
+	return waited(kafkaServer, err)
+}
+
+func (p place) patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	switch {
+	case p.patience < 0:
+		return context.WithTimeout(ctx, patience)
+	case p.patience == 0:
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, p.patience)
+}
 
 // mended says of the error that a server lets nobody in what mends it: some setting.
 func mended(err error) error {
@@ -21,11 +49,11 @@ func mended(err error) error {
 	return err
 }
 
-// waited says of servers that were away for too long what mends it.
-func waited(err error) error {
-	if _, refused := errors.AsType[*access.Error](err); !refused && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; start them, such as with `aval dev` or `make up`, or say where they are: "+
-			"--kafka, --redis", err)
+// waited says of a server that was away for too long what mends it.
+func waited(server string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no %s answers: %w; start one, such as with `aval dev` or `make up`, "+
+			"or say where it is: --%s", server, err, strings.ToLower(server))
 	}
 	return err
 }

@@ -33,14 +33,10 @@ func quietMonitor(logger *slog.Logger) *monitor {
 }
 
 // newMonitor begins to listen, where the settings say so, and to trace.
-func newMonitor(ctx context.Context, s *settings, logger *slog.Logger) (*monitor, error) {
+func newMonitor(ctx context.Context, s *settings, p place, logger *slog.Logger) (*monitor, error) {
 	m := quietMonitor(logger)
-	if s.values.TraceEndpoint != "" {
-		process := telemetry.Process{Name: processName(), Version: version(), Namespace: s.values.Namespace}
-		var err error
-		if m.tracer, err = telemetry.NewTracer(ctx, s.values.TraceEndpoint, process, logger); err != nil {
-			return nil, usage("%s: %w", s.names("trace-endpoint"), err)
-		}
+	if err := m.traceTo(ctx, p); err != nil {
+		return nil, err
 	}
 	if s.values.Listen == off {
 		return m, nil
@@ -52,6 +48,18 @@ func newMonitor(ctx context.Context, s *settings, logger *slog.Logger) (*monitor
 		return nil, err
 	}
 	return m, nil
+}
+
+// traceTo traces, if the place names a collector.
+func (m *monitor) traceTo(ctx context.Context, p place) (err error) {
+	if p.traceEndpoint == "" {
+		return nil
+	}
+	process := telemetry.Process{Name: processName(), Version: version(), Namespace: p.namespace}
+	if m.tracer, err = telemetry.NewTracer(ctx, p.traceEndpoint, process, m.logger); err != nil {
+		return usage("%w", err)
+	}
+	return nil
 }
 
 // during serves health and metrics until work has returned; ctx is what asks work to stop.

@@ -18,6 +18,7 @@ import (
 )
 
 const (
+	kafkaServer = "Kafka"
 	redisServer = "Redis"
 	// redisProbe is how long a Redis may take to show that it speaks without TLS.
 	redisProbe = 2 * time.Second
@@ -29,12 +30,19 @@ func (p place) redisOptions() *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs: p.redis, MaxRetries: -1, TLSConfig: p.redisTLS, Username: p.redisUser,
 		Password: string(p.redisPassword), DB: p.redisDB, IsClusterMode: p.redisCluster,
+		DialerRetries: 1, // whoever asks for a connection asks again
 	}
 }
 
+// quietRedis drops what go-redis logs: it is in its errors, too.
+type quietRedis struct{}
+
+func (quietRedis) Printf(context.Context, string, ...any) {}
+
 // redisAnswers waits until Redis does, and says once that it waits. It does not wait for one that lets nobody in.
 func (s *system) redisAnswers(ctx context.Context) error {
-	for said := false; ; said = true {
+	var seen error
+	for {
 		err := s.askRedis(ctx)
 		if err == nil {
 			return nil
@@ -43,12 +51,15 @@ func (s *system) redisAnswers(ctx context.Context) error {
 		if refused, ok := errors.AsType[*access.Error](err); ok {
 			return refused
 		}
-		if !said {
+		if seen == nil {
 			s.logger.WarnContext(ctx, "waiting for redis", "error", err)
+		}
+		if seen == nil || ctx.Err() == nil {
+			seen = err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for redis: %w (%w)", ctx.Err(), err)
+			return fmt.Errorf("wait for redis: %w (%w)", ctx.Err(), seen)
 		case <-time.After(redisPause):
 		}
 	}
@@ -121,7 +132,7 @@ func speaksPlain(ctx context.Context, address string) bool {
 	}
 	defer connection.Close() //nolint:errcheck // nothing depends on it
 	_ = connection.SetDeadline(time.Now().Add(redisProbe))
-	if _, err := io.WriteString(connection, "PING\r\n"); err != nil {
+	if _, err := io.WriteString(connection, "*1\r\n$4\r\nPING\r\n"); err != nil {
 		return false
 	}
 	answer, err := bufio.NewReader(connection).ReadByte()

@@ -33,7 +33,7 @@ a second one ends at once.`,
 			return failed(flags.runStages(c.Context(), flags.place(), keys, logger, begun))
 		},
 	}
-	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupWebhookKeys)
+	flags.register(c, groupNew, groupSign, groupDev, groupRun, groupTrace, groupWebhookKeys)
 	return c
 }
 
@@ -50,7 +50,7 @@ func (f *serverFlags) runStages(
 	for _, warning := range f.unwise() {
 		logger.WarnContext(ctx, "unwise settings", "warning", warning)
 	}
-	m, err := newMonitor(ctx, &f.settings, logger)
+	m, err := newMonitor(ctx, &f.settings, p, logger)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,12 @@ func (f *serverFlags) place() place {
 	p := place{
 		kafka: v.Kafka, redis: v.Redis, namespace: v.Namespace, partitions: v.Partitions, dev: v.Dev,
 		kafkaTLS: f.kafkaTLS, redisTLS: f.redisTLS, redisUser: v.RedisUser, redisPassword: v.RedisPassword,
-		redisDB: v.RedisDB, redisCluster: v.RedisCluster || len(v.Redis) > 1,
-		webhooks: webhooks{keys: v.WebhookKeys, giveUp: v.WebhookGiveUp, private: v.WebhookPrivate},
+		redisDB: v.RedisDB, redisCluster: v.RedisCluster || len(v.Redis) > 1, patience: -1,
+		webhooks:      webhooks{keys: v.WebhookKeys, giveUp: v.WebhookGiveUp, private: v.WebhookPrivate},
+		traceEndpoint: v.TraceEndpoint, traceOneIn: v.TraceOneIn,
+	}
+	if f.is("connect-timeout") {
+		p.patience = v.ConnectTimeout
 	}
 	if v.KafkaSASL != "" {
 		p.kafkaSASL = &kafka.SASL{Mechanism: v.KafkaSASL, User: v.KafkaUser, Password: v.KafkaPassword}

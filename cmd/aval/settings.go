@@ -29,7 +29,8 @@ const (
 	groupNew         group = "new"  // how a new namespace is made
 	groupSign        group = "sign" // the issuing banks' private keys
 	groupDev         group = "dev"
-	groupRun         group = "run" // of a process that runs stages
+	groupRun         group = "run"   // of a process that runs stages
+	groupTrace       group = "trace" // of a process that begins traces, or carries them on
 	groupWebhookKeys group = "webhook-keys"
 )
 
@@ -73,6 +74,10 @@ func serverSettings() []setting {
 		{
 			"redis", groupServers, kindAddresses, "localhost:6379", nil,
 			"address of Redis; several, with commas between, are a cluster",
+		},
+		{
+			"connect-timeout", groupServers, kindDuration, "", nil,
+			"how long servers are waited for, 0 as long as it takes (default 15s; who runs stages: 0)",
 		},
 		{
 			"namespace", groupSpace, kindNamespace, namespaceDefault, nil,
@@ -136,7 +141,11 @@ func processSettings() []setting {
 			"address of health and metrics; port 0 is a free one, which the log names; off: none",
 		},
 		{"pprof", groupRun, kindTruth, "", nil, "serve Go's profiles beside the metrics"},
-		{"trace-endpoint", groupRun, kindURL, "", nil, "URL of an OTLP/HTTP collector of traces (default: none)"},
+		{"trace-endpoint", groupTrace, kindURL, "", nil, "URL of an OTLP/HTTP collector of traces (default: none)"},
+		{
+			"trace-one-in", groupTrace, kindNumber, "1", nil,
+			"of how many messages that go in one begins a trace",
+		},
 		{
 			"drain-timeout", groupRun, kindDuration, "15s", nil,
 			"how long an interrupt lets finish what is at work",
@@ -155,11 +164,14 @@ func processSettings() []setting {
 
 // values are what all settings were set to. A command finds the defaults in those that it does not have.
 type values struct {
-	Kafka      []string `koanf:"kafka"`
-	Redis      []string `koanf:"redis"`
-	Namespace  string   `koanf:"namespace"`
-	Partitions int      `koanf:"partitions"` // 0: what the namespace has, else the default
-	Keys       string   `koanf:"keys"`
+	Kafka     []string `koanf:"kafka"`
+	Redis     []string `koanf:"redis"`
+	Namespace string   `koanf:"namespace"`
+
+	ConnectTimeout time.Duration `koanf:"connect-timeout"` // for who does not wait as long as it takes; see place
+
+	Partitions int    `koanf:"partitions"` // 0: what the namespace has, else the default
+	Keys       string `koanf:"keys"`
 
 	KafkaTLS           bool          `koanf:"kafka-tls"`
 	KafkaTLSCA         string        `koanf:"kafka-tls-ca"`
@@ -190,6 +202,7 @@ type values struct {
 	Listen        string        `koanf:"listen"` // off: nowhere
 	Pprof         bool          `koanf:"pprof"`
 	TraceEndpoint string        `koanf:"trace-endpoint"`
+	TraceOneIn    int64         `koanf:"trace-one-in"`
 	DrainTimeout  time.Duration `koanf:"drain-timeout"`
 
 	WebhookKeys    string        `koanf:"webhook-keys"`
@@ -215,6 +228,8 @@ func (s setting) value(text string) any {
 		return []string{}
 	case s.list():
 		return split(text)
+	case s.kind == kindDuration && text == "":
+		return time.Duration(0)
 	}
 	return text
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aval-systems/aval/pipeline/access"
 	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/pipeline/kafka"
+	"github.com/aval-systems/aval/pipeline/telemetry"
 	"github.com/aval-systems/aval/producers/demo"
 	"github.com/aval-systems/aval/schemas"
 )
@@ -56,7 +57,11 @@ type place struct {
 	redisDB       int
 	redisCluster  bool
 
+	patience time.Duration // how long servers are waited for; 0: as long as it takes, below: nobody says
 	webhooks webhooks
+
+	traceEndpoint string // of a collector; empty: nothing is traced
+	traceOneIn    int64  // of so many messages that go in one begins a trace
 }
 
 // partitionsDefault is how many partitions a new namespace gets: few, since each makes batches smaller.
@@ -68,6 +73,11 @@ func open(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	s, err := dial(ctx, p, logger)
 	if err != nil {
 		return nil, err
+	}
+	if p.patience > 0 {
+		if err := s.reach(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
 	}
 	if err := s.ready(ctx, p); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -81,13 +91,23 @@ func connect(ctx context.Context, p place, logger *slog.Logger) (*system, error)
 	if err != nil {
 		return nil, err
 	}
-	patient, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if s.partitions, err = s.stands(patient, p); err == nil {
-		err = s.redisAnswers(patient)
+	if err = s.reach(ctx); err == nil {
+		s.partitions, err = s.stands(ctx, p)
 	}
 	if err != nil {
-		return nil, errors.Join(waited(err), s.close())
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// connectKafka is for those who look at topics alone.
+func connectKafka(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
+	s, err := dial(ctx, p, logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.reachKafka(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -97,6 +117,9 @@ func dial(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 	m := p.monitor
 	if m == nil {
 		m = quietMonitor(logger)
+		if err := m.traceTo(ctx, p); err != nil {
+			return nil, err
+		}
 	}
 	client, err := kafka.New(ctx, kafka.Config{
 		Brokers: p.kafka, Namespace: p.namespace, ClientID: processName(), Logger: logger,
@@ -111,7 +134,18 @@ func dial(ctx context.Context, p place, logger *slog.Logger) (*system, error) {
 }
 
 func (s *system) close() error {
+	if s.place.monitor == nil {
+		s.monitor.close(context.Background())
+	}
 	return errors.Join(s.kafka.Close(), s.redis.Close())
+}
+
+// entrance is where messages go in, and traces begin.
+func (s *system) entrance() pipeline.Publisher {
+	if s.monitor.tracer == nil {
+		return s.kafka
+	}
+	return &telemetry.Origin{To: s.kafka, Tracer: s.monitor.tracer, One: s.place.traceOneIn}
 }
 
 // ready looks around, and makes the topics that are absent.

@@ -116,7 +116,7 @@ type made struct {
 
 func createTopics(ctx context.Context, flags *serverFlags, format output, stdout, stderr io.Writer) error {
 	p := flags.place()
-	s, err := dial(ctx, p, flags.logger(stderr))
+	s, err := connectKafka(ctx, p, flags.logger(stderr))
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *system) makeTopics(ctx context.Context, found surroundings, partitions 
 
 func checkTopics(ctx context.Context, flags *serverFlags, format output, stdout, stderr io.Writer) error {
 	p := flags.place()
-	s, err := dial(ctx, p, flags.logger(stderr))
+	s, err := connectKafka(ctx, p, flags.logger(stderr))
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func describeTopics(
 	ctx context.Context, flags *serverFlags, names []string, format output, stdout, stderr io.Writer,
 ) error {
 	p := flags.place()
-	s, err := dial(ctx, p, flags.logger(stderr))
+	s, err := connectKafka(ctx, p, flags.logger(stderr))
 	if err != nil {
 		return err
 	}

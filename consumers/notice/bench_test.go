@@ -3,7 +3,12 @@ package notice_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -70,5 +75,63 @@ func BenchmarkInbox(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// BenchmarkWebhook is a webhook that a receiver on this machine takes at once, checks included.
+func BenchmarkWebhook(b *testing.B) {
+	key, err := notice.ParseKey(secret)
+	if err != nil {
+		b.Fatal(err)
+	}
+	taken := make(chan struct{}, 1<<16)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = notice.Verify(r.Header, []notice.Key{key}, time.Now(), body)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		taken <- struct{}{}
+	}))
+	defer server.Close()
+	directory := recordOf(b, schemas.TopicDirectory, 0, directoryOf(map[string]string{"maria": server.URL}))
+	transport := &nowhere{bus{topics: map[string][][]pipeline.Record{
+		schemas.TopicDirectory: {{directory}},
+	}}}
+	file := filepath.Join(b.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("shop "+secret), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	work := notice.New(notice.Config{
+		Follower: &pipeline.Follower{
+			Publisher: transport, Partitions: 1, Logger: slog.New(slog.DiscardHandler),
+			IsJournal: func(string) bool { return false },
+		},
+		Log: transport, Now: time.Now, KeyFile: file, Private: true,
+	}).Works()[0]
+	record := recordOf(b, schemas.TopicNotices, 0, noticeTo("maria"))
+	errDone := errors.New("done")
+	b.ReportAllocs()
+	err = pipeline.Run(b.Context(), work.Beside, func(ctx context.Context) error {
+		for n, done := 0, 0; done < b.N; {
+			for ; n < b.N && n-done < 200; n++ {
+				record.Offset = int64(n)
+				batch := &pipeline.Batch{
+					Topic: schemas.TopicNotices, Records: []pipeline.Record{record}, Next: int64(n) + 1,
+				}
+				if err := work.Handle(ctx, batch); err != nil {
+					return err
+				}
+			}
+			<-taken
+			done++
+		}
+		return errDone
+	})
+	if !errors.Is(err, errDone) {
+		b.Fatal(err)
 	}
 }

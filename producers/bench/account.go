@@ -28,6 +28,9 @@ func (r *Report) account(count int64, before, after map[string][]int64) {
 
 // remember fills in what each of count open items takes in Redis.
 func (r *Report) remember(count int64, before, after Held) {
+	if !before.Known || !after.Known {
+		return
+	}
 	books := after.Accounts + after.PreIssues - before.Accounts - before.PreIssues
 	all := after.All - before.All
 	r.Redis = Memory{

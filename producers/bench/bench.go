@@ -91,8 +91,11 @@ type Stages interface {
 	Stop() error
 }
 
-// Held is what Redis holds, in bytes.
-type Held struct{ All, Accounts, PreIssues int64 }
+// Held is what Redis holds, in bytes; Known says whether it told.
+type Held struct {
+	Known                    bool
+	All, Accounts, PreIssues int64
+}
 
 func (c *Config) fill() {
 	c.Outstanding = cmp.Or(c.Outstanding, OutstandingDefault)

@@ -37,7 +37,8 @@ func Directory(ctx context.Context, c Config, d Deps) (uint64, error) {
 		return 0, err
 	}
 	if end == 0 && c.Directory == nil {
-		return 0, errors.New("no directory of participants was published, and the stages run elsewhere")
+		return 0, errors.New("the namespace has no directory of participants: `aval directory publish` makes one, " +
+			"with the demo's banks and the keys of the stages that run")
 	}
 	if c.Directory != nil && end == 0 {
 		record, err := pipeline.Encode(schemas.TopicDirectory, schemas.Message{

@@ -210,7 +210,6 @@ func (r *Report) missing() []string {
 		{"batches", len(r.Batches) == 0},
 		{"floor of Kafka", zero(r.Floors.Copy)},
 		{"floor of Redis", zero(r.Floors.Script)},
-		{"redis bytes", zero(r.RedisBytes) && r.Kind != KindAccounts},
 	})...)
 }
 
@@ -221,5 +220,6 @@ func (r *Report) unknown() []string {
 		{"processor time of aval", r.CPU.Aval == nil},
 		{"processor time of kafka", r.CPU.Kafka == nil && r.Kind != KindDemo},
 		{"processor time of redis", r.CPU.Redis == nil && !r.child()},
+		{"redis bytes", r.RedisBytes == nil && r.Kind != KindAccounts && !r.child()},
 	})
 }

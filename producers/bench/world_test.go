@@ -62,7 +62,7 @@ func (w *world) deps() bench.Deps {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			n := int64(w.issued)
-			return bench.Held{All: 1000 + 300*n, Accounts: 120 * n, PreIssues: 80 * n}, nil
+			return bench.Held{Known: true, All: 1000 + 300*n, Accounts: 120 * n, PreIssues: 80 * n}, nil
 		},
 		Lag: func(context.Context) (map[string]int64, error) { return map[string]int64{"notice.notices": 0}, nil },
 	}

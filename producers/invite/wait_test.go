@@ -206,8 +206,8 @@ func TestUndecided(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 			for i, row := range j.told() {
-				want := "undecided"
-				if row["reference"] == "offered" && (i < 2 || row["outcome"] == "offered") { // later, nobody waits for it
+				want := "undecided" // for a later offer nobody waits
+				if row["reference"] == "offered" && (i < 2 || row["outcome"] == "offered") {
 					want = "offered"
 				}
 				if row["outcome"] != want || row["reason"] != "no decision for 500ms" && want == "undecided" {
