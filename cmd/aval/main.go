@@ -46,21 +46,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // interruptible returns a context that ends with the first signal. The second ends the process at once: before anyone
 // hears of the first, signals mean again what they mean by default.
-func interruptible(ctx context.Context) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		var cause error
-		select {
-		case received := <-signals:
-			cause = fmt.Errorf("%w: %v", context.Canceled, received)
-		case <-ctx.Done():
-		}
-		signal.Stop(signals)
-		cancel(cause)
-	}()
-	return ctx, func() { cancel(nil) }
+func interruptible(parent context.Context) (_ context.Context, stop func()) {
+	signaled, unnotify := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(parent)
+	context.AfterFunc(signaled, func() {
+		unnotify()
+		cancel(context.Cause(signaled))
+	})
+	return ctx, unnotify
 }
 
 func rootCommand(environ []string) *cobra.Command {
