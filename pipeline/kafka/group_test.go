@@ -232,11 +232,12 @@ func TestNackRestartAndIdle(t *testing.T) {
 			t.Fatalf("next is %d, want %d", b.Next, next)
 		}
 	}
-	// filled is the next batch with records: on a slow machine the partition may be idle before one comes.
+	// filled is the next batch with records: on a slow machine the partition may be idle before one comes, and to be
+	// idle moves no mark that is refused.
 	filled := func() (*message.Message, *pipeline.Batch) {
 		m, b := next()
 		for len(b.Records) == 0 {
-			m.Ack()
+			m.Nack()
 			m, b = next()
 		}
 		return m, b
