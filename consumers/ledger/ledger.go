@@ -47,10 +47,22 @@ func (Book) Journal() string { return schemas.TopicEntries }
 func (Book) Lua() string { return script }
 
 // Tables are the book's own: TableAccounts and TableHolds; none rotates.
-func (Book) Tables() (fixed, rotating []string) { return []string{TableAccounts, TableHolds}, nil }
+func (Book) Tables() book.Tables {
+	return book.Tables{Plain: []string{TableAccounts}, Packed: []string{TableHolds}}
+}
 
-// Width is how many fields a command has.
-func (Book) Width() int { return commandWidth }
+// Fields are those that Plan makes of a movement, behind the first four.
+func (Book) Fields() []book.Field {
+	return []book.Field{
+		{Kind: book.PlainField, Table: TableAccounts},
+		{Kind: book.TextField},   // amount
+		{Kind: book.SharedField}, // currency
+		{Kind: book.SharedField}, // kind
+		{Kind: book.SharedField}, // holder
+		{Kind: book.RowField},    // the hold
+		{Kind: book.PlainField, Table: TableAccounts},
+	}
+}
 
 // Item is the entry of a movement.
 func (Book) Item(in pipeline.In, d *schemas.Decision) proto.Message {
@@ -84,8 +96,6 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		c.amount, c.currency, c.kind, c.holder, c.hold, c.contra,
 	}, nil
 }
-
-const commandWidth = 11
 
 // command is a movement as the script sees it. What its verb does not have is empty.
 type command struct {

@@ -9,68 +9,83 @@
 -- Amounts are whole numbers and become text only in s.number. A sum or a difference is made only where it
 -- is known to lie between -MAX and MAX: so it is exact, and so is what is compared.
 
-local book = { tables = { 'accounts', 'holds' }, rotating = {}, width = 11 }
+local book = { plain = { 'accounts' }, packed = { 'holds' }, rotating = {} }
 
-local VERB, ID, TIME, DIGEST, ACCOUNT, AMOUNT = 1, 2, 3, 4, 5, 6
+local VERB, ID, DIGEST, ACCOUNT, AMOUNT = 1, 2, 4, 5, 6
 local CURRENCY, KIND, HOLDER, HOLD, CONTRA = 7, 8, 9, 10, 11
+local HOLD_KEY, HOLD_BUCKET = TOKEN + 1, TOKEN + 2
 
 local MAX = 9007199254740991 -- 2^53-1, up to where a number is exact: no balance lies further from zero
 
--- wants declares what the command may read.
-function book.wants(c, want)
-  if c[VERB] == 'tick' then
-    return
-  end
-  want('accounts', c[ACCOUNT])
-  want('holds', c[ID])
-  if c[HOLD] ~= '' then
-    want('holds', c[HOLD])
-  end
-  if c[CONTRA] ~= '' then
-    want('accounts', c[CONTRA])
-  end
+-- Accounts. A balance is the ledger, of a credit account what is drawn; reserved is what is frozen, or held. Both are
+-- kept as text too. What else a row says stands before them, in head, and behind them, in tail.
+
+local accounts = {} -- as they are now, of those that were read
+
+local function head(a)
+  local text = a.kind .. ' ' .. a.currency .. ' ' .. a.status .. ' '
+  return a.limit_text and text .. a.limit_text .. ' ' or text
 end
 
--- Accounts.
-
 local function account(s, id)
-  local row = s.get('accounts', id)
+  local a = accounts[id]
+  if a then
+    return a
+  end
+  local row = s.read('accounts', id)
   if not row then
     return nil
   end
-  local kind, currency, status, x, y, z, holder, opened =
-    string.match(row, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
-  local a = { id = id, kind = kind, currency = currency, status = status, holder = holder, opened = opened }
+  local kind, currency, status, x, second, y, third, z = string.match(row, '^(%a+) (%u+) (%a+) (%-?%d+)() (%d+)() (%d+)')
+  a = { id = id, kind = kind, currency = currency, status = status }
   if kind == 'credit' then
-    a.limit, a.drawn, a.held = tonumber(x), tonumber(y), tonumber(z)
+    a.limit, a.limit_text, a.balance_text, a.reserved_text = x + 0, x, y, z
+    a.tail = string.sub(row, third + 1 + #z)
   else
-    a.ledger, a.frozen = tonumber(x), tonumber(y)
+    a.balance_text, a.reserved_text = x, y
+    a.tail = string.sub(row, third)
   end
+  a.balance, a.reserved = a.balance_text + 0, a.reserved_text + 0
+  a.head = head(a)
+  accounts[id] = a
   return a
 end
 
 -- internal(s, id, currency): an account of the book itself, new on first use.
 local function internal(s, id, currency)
   return account(s, id) or {
-    id = id, kind = 'internal', currency = currency, status = 'open',
-    ledger = 0, frozen = 0, holder = '-', opened = '-',
+    id = id, kind = 'internal', currency = currency, head = 'internal ' .. currency .. ' open ', tail = ' 0 - -',
+    balance = 0, balance_text = '0', reserved = 0, reserved_text = '0',
   }
 end
 
+-- holder(a), opened(a): the digests of who holds the account, and of what opened it; else than of an internal one.
+local function holder(a)
+  return string.sub(a.tail, -65, -34)
+end
+
+local function opened(a)
+  return string.sub(a.tail, -32)
+end
+
 local function save(s, a)
-  local x, y, z = a.ledger, a.frozen, 0
-  if a.kind == 'credit' then
-    x, y, z = a.limit, a.drawn, a.held
-  end
-  local row = { a.kind, a.currency, a.status, s.number(x), s.number(y), s.number(z), a.holder, a.opened }
-  s.set('accounts', a.id, table.concat(row, ' '))
+  accounts[a.id] = a
+  s.write('accounts', a.id, a.head .. a.balance_text .. ' ' .. a.reserved_text .. a.tail)
+end
+
+local function set_balance(s, a, x)
+  a.balance, a.balance_text = x, s.number(x)
+end
+
+local function set_reserved(s, a, x)
+  a.reserved, a.reserved_text = x, s.number(x)
 end
 
 local function available(a)
-  if a.kind == 'credit' then
-    return a.limit - a.drawn - a.held
+  if a.limit then
+    return a.limit - a.balance - a.reserved
   end
-  return a.ledger - a.frozen
+  return a.balance - a.reserved
 end
 
 -- usable(a, c): nil, or why money of the command's currency may not newly move on the account.
@@ -99,27 +114,31 @@ end
 
 -- Holds.
 
-local function hold(s, id)
-  local row = s.get('holds', id)
+-- hold(s, c, k, i): of the live hold with the key k in the bucket i: account, amount, captured, released and the
+-- digest's token. Mostly it is as it was made, and the command is of its account and of all of its amount.
+local function hold(s, c, k, i)
+  local row = s.get('holds', k, i)
   if not row then
     return nil
   end
-  local owner, amount, captured, released, digest = string.match(row, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
-  local h = { id = id, account = owner, amount = tonumber(amount), captured = tonumber(captured),
-    released = tonumber(released), digest = digest }
-  h.remaining = h.amount - h.captured - h.released
-  return h
+  local whole = c[ACCOUNT] .. ' ' .. c[AMOUNT] .. ' 0 0 '
+  if string.sub(row, 1, #whole) == whole then
+    return c[ACCOUNT], c[AMOUNT] + 0, 0, 0, string.sub(row, #whole + 1)
+  end
+  local owner, amount, captured, released, token = string.match(row, '^(%S+) (%d+) (%d+) (%d+) ()')
+  return owner, amount + 0, captured + 0, released + 0, string.sub(row, token)
 end
 
--- keep(s, h): a hold that has something left is live; of an ended one only its identifier is remembered.
-local function keep(s, h)
-  if h.amount == h.captured + h.released then
-    s.del('holds', h.id)
-    s.remember(h.id, h.digest, 'done')
+-- keep(s, c, amount, captured, released, token): a hold that has something left stays live; of an ended one only its
+-- identifier is remembered.
+local function keep(s, c, amount, captured, released, token)
+  local k, i, digest = c[HOLD_KEY], c[HOLD_BUCKET], s.hex(token)
+  if amount == captured + released then
+    s.turn('holds', 'seen', c[HOLD], k, i, digest, token)
     return
   end
-  local row = { h.account, s.number(h.amount), s.number(h.captured), s.number(h.released), h.digest }
-  s.set('holds', h.id, table.concat(row, ' '))
+  local row = c[ACCOUNT] .. ' ' .. s.amounts(amount, captured, released) .. ' '
+  s.set('holds', c[HOLD], k, i, row .. digest, row .. token)
 end
 
 -- Verbs: each checks everything, then writes.
@@ -127,21 +146,23 @@ end
 local verbs = {}
 
 function verbs.open(c, s)
-  local x = tonumber(c[AMOUNT])
-  local a = { id = c[ACCOUNT], kind = c[KIND], currency = c[CURRENCY], status = 'open',
-    holder = c[HOLDER], opened = c[DIGEST] }
+  local x = c[AMOUNT] + 0
+  local a = { id = c[ACCOUNT], kind = c[KIND], currency = c[CURRENCY], status = 'open', balance = 0, balance_text = '0',
+    reserved = 0, reserved_text = '0', tail = ' ' .. c[HOLDER] .. ' ' .. c[DIGEST] }
   if a.kind == 'credit' then
-    a.limit, a.drawn, a.held = x, 0, 0
+    a.limit, a.limit_text = x, c[AMOUNT]
+    a.head = head(a)
     save(s, a)
     return 'done'
   end
-  a.ledger, a.frozen = x, 0
+  a.head, a.tail = head(a), ' 0' .. a.tail
   if x > 0 then
     local contra = internal(s, c[CONTRA], c[CURRENCY])
-    if not can_take(contra.ledger, x) then
+    if not can_take(contra.balance, x) then
       return 'refused over-limit'
     end
-    contra.ledger = contra.ledger - x
+    set_balance(s, contra, contra.balance - x)
+    set_balance(s, a, x)
     save(s, contra)
   end
   save(s, a)
@@ -149,31 +170,35 @@ function verbs.open(c, s)
 end
 
 function verbs.credit(c, s)
-  local x, a = tonumber(c[AMOUNT]), account(s, c[ACCOUNT])
+  local x, a = c[AMOUNT] + 0, account(s, c[ACCOUNT])
   local why = usable(a, c)
   if why then
     return why
   end
-  if a.kind == 'credit' and x > a.drawn then
+  if a.limit and x > a.balance then
     return 'refused excess'
   end
   local contra = internal(s, c[CONTRA], c[CURRENCY])
-  if not can_take(contra.ledger, x) or a.kind ~= 'credit' and not can_add(a.ledger, x) then
+  if not can_take(contra.balance, x) or not a.limit and not can_add(a.balance, x) then
     return 'refused over-limit'
   end
-  if a.kind == 'credit' then
-    a.drawn = a.drawn - x
-  else
-    a.ledger = a.ledger + x
-  end
-  contra.ledger = contra.ledger - x
+  set_balance(s, a, a.limit and a.balance - x or a.balance + x)
+  set_balance(s, contra, contra.balance - x)
   save(s, a)
   save(s, contra)
   return 'done'
 end
 
+-- pay(s, a, contra, x): x leaves the account.
+local function pay(s, a, contra, x)
+  set_balance(s, a, a.limit and a.balance + x or a.balance - x)
+  set_balance(s, contra, contra.balance + x)
+  save(s, a)
+  save(s, contra)
+end
+
 function verbs.debit(c, s)
-  local x, a = tonumber(c[AMOUNT]), account(s, c[ACCOUNT])
+  local x, a = c[AMOUNT] + 0, account(s, c[ACCOUNT])
   local why = usable(a, c)
   if why then
     return why
@@ -182,17 +207,10 @@ function verbs.debit(c, s)
     return 'refused insufficient'
   end
   local contra = internal(s, c[CONTRA], c[CURRENCY])
-  if not can_add(contra.ledger, x) then
+  if not can_add(contra.balance, x) then
     return 'refused over-limit'
   end
-  if a.kind == 'credit' then
-    a.drawn = a.drawn + x
-  else
-    a.ledger = a.ledger - x
-  end
-  contra.ledger = contra.ledger + x
-  save(s, a)
-  save(s, contra)
+  pay(s, a, contra, x)
   return 'done'
 end
 
@@ -205,6 +223,7 @@ local function mark(c, s, status)
     return 'refused unchanged'
   end
   a.status = status
+  a.head = head(a)
   save(s, a)
   return 'done'
 end
@@ -223,7 +242,7 @@ function verbs.vouch(c, s)
   if why then
     return why
   end
-  if a.holder ~= c[HOLDER] then
+  if holder(a) ~= c[HOLDER] then
     return 'refused account-holder'
   end
   return 'done'
@@ -231,12 +250,12 @@ end
 
 -- hold: what it adds to stays at most the ledger, or the limit: it cannot be over MAX.
 function verbs.hold(c, s)
-  local x, a = tonumber(c[AMOUNT]), account(s, c[ACCOUNT])
+  local x, a = c[AMOUNT] + 0, account(s, c[ACCOUNT])
   local why = usable(a, c)
   if why then
     return why
   end
-  if a.holder ~= c[HOLDER] then
+  if holder(a) ~= c[HOLDER] then
     return 'refused account-holder'
   end
   if a.kind ~= c[KIND] then
@@ -245,77 +264,64 @@ function verbs.hold(c, s)
   if available(a) < x then
     return 'refused insufficient'
   end
-  if a.kind == 'credit' then
-    a.held = a.held + x
-  else
-    a.frozen = a.frozen + x
-  end
+  set_reserved(s, a, a.reserved + x)
   save(s, a)
-  keep(s, { id = c[ID], account = a.id, amount = x, captured = 0, released = 0, digest = c[DIGEST] })
+  s.add('holds', c[ID], c[KEY], c[BUCKET], c[ACCOUNT] .. ' ' .. c[AMOUNT] .. ' 0 0 ', c[DIGEST], c[TOKEN])
   return 'done'
 end
 
 -- capture: also of a blocked account, since the bank's undertaking stands.
 function verbs.capture(c, s)
-  local x, h = tonumber(c[AMOUNT]), hold(s, c[HOLD])
-  if not h or h.account ~= c[ACCOUNT] then
+  local x = c[AMOUNT] + 0
+  local owner, amount, captured, released, token = hold(s, c, c[HOLD_KEY], c[HOLD_BUCKET])
+  if owner ~= c[ACCOUNT] then
     return 'refused hold-unknown'
   end
-  local a = account(s, c[ACCOUNT])
+  local a = account(s, owner)
   if a.currency ~= c[CURRENCY] then
     return 'refused account-currency'
   end
-  if x > h.remaining then
+  if x > amount - captured - released then
     return 'refused excess'
   end
   local contra = internal(s, c[CONTRA], c[CURRENCY])
-  if not can_add(contra.ledger, x) then
+  if not can_add(contra.balance, x) then
     return 'refused over-limit'
   end
-  if a.kind == 'credit' then
-    a.held, a.drawn = a.held - x, a.drawn + x
-  else
-    a.frozen, a.ledger = a.frozen - x, a.ledger - x
-  end
-  contra.ledger = contra.ledger + x
-  h.captured = h.captured + x
-  save(s, a)
-  save(s, contra)
-  keep(s, h)
+  set_reserved(s, a, a.reserved - x)
+  pay(s, a, contra, x)
+  keep(s, c, amount, captured + x, released, token)
   return 'done'
 end
 
 function verbs.release(c, s)
-  local h = hold(s, c[HOLD])
-  if not h or h.account ~= c[ACCOUNT] then
+  local owner, amount, captured, released, token = hold(s, c, c[HOLD_KEY], c[HOLD_BUCKET])
+  if owner ~= c[ACCOUNT] then
     return 'refused hold-unknown'
   end
-  local a = account(s, c[ACCOUNT])
-  if a.kind == 'credit' then
-    a.held = a.held - h.remaining
-  else
-    a.frozen = a.frozen - h.remaining
-  end
-  h.released = h.released + h.remaining
+  local a, remaining = account(s, owner), amount - captured - released
+  set_reserved(s, a, a.reserved - remaining)
   save(s, a)
-  keep(s, h)
+  keep(s, c, amount, captured, released + remaining, token)
   return 'done'
 end
 
 -- stands(c, s): nil, or repeat or conflict: what stands under the command's identifier, or, of an open,
 -- under its account. A live hold is its own memory.
 local function stands(c, s)
-  local h = hold(s, c[ID])
-  if h then
-    return h.digest == c[DIGEST] and 'repeat' or 'conflict'
-  end
-  local word = s.seen(c[ID], c[DIGEST])
-  if word then
-    return word
+  if s.known(c[KEY], c[BUCKET]) then
+    local live, _, _, _, token = hold(s, c, c[KEY], c[BUCKET])
+    if live then
+      return token == c[TOKEN] and 'repeat' or 'conflict'
+    end
+    local word = s.seen(c)
+    if word then
+      return word
+    end
   end
   local a = c[VERB] == 'open' and account(s, c[ACCOUNT])
   if a then
-    return a.opened == c[DIGEST] and 'repeat' or 'conflict'
+    return opened(a) == c[DIGEST] and 'repeat' or 'conflict'
   end
   return nil
 end
@@ -331,5 +337,5 @@ function book.decide(c, s)
   if c[VERB] == 'hold' and word == 'done' then
     return word
   end
-  return s.remember(c[ID], c[DIGEST], word)
+  return s.remember(c, word)
 end

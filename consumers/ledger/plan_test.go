@@ -13,6 +13,7 @@ import (
 
 	"github.com/aval-systems/aval/consumers/ledger"
 	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -194,7 +195,7 @@ func FuzzPlan(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(fields) > (ledger.Book{}).Width() {
+		if len(fields) > book.Width(ledger.Book{}) {
 			t.Fatalf("Plan() = %q, too wide", fields)
 		}
 		for i, field := range fields {
@@ -244,15 +245,20 @@ func TestAccountRowsAreRead(t *testing.T) {
 	}
 }
 
-// TestAmountsBecomeTextInOnePlace: anything else than the protocol's number() would round, or write 1e+15.
+// TestAmountsBecomeTextInOnePlace: anything else than the protocol's amounts() would round, or write 1e+15. So none is
+// joined to a text.
 func TestAmountsBecomeTextInOnePlace(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("ledger.lua")
 	if err != nil {
 		t.Fatal(err)
 	}
+	const operand = `('[^']*'|s\.amounts\([^()]*\)|c\[\w+\]|a\.(kind|currency|status|head|tail|\w+_text)|` +
+		`text|currency|digest|token|row|whole)`
+	joins := regexp.MustCompile(operand + `( \.\. ` + operand + `)+`)
 	for i, line := range strings.Split(string(text), "\n") {
 		code, _, _ := strings.Cut(line, "--")
+		code = joins.ReplaceAllString(code, "")
 		for _, word := range []string{"tostring", "string.format", "..", "math.", "redis.", " * ", " / "} {
 			if strings.Contains(code, word) {
 				t.Errorf("ledger.lua:%d: %s", i+1, word)

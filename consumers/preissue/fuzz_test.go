@@ -10,6 +10,7 @@ import (
 
 	"github.com/aval-systems/aval/consumers/preissue"
 	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -51,7 +52,7 @@ func FuzzPlan(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(fields) > (preissue.Book{}).Width() {
+		if len(fields) > book.Width(preissue.Book{}) {
 			t.Fatalf("Plan() = %q, too wide", fields)
 		}
 		for i, field := range fields {

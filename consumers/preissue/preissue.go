@@ -60,10 +60,18 @@ func (Book) Journal() string { return schemas.TopicPreIssues }
 func (Book) Lua() string { return script }
 
 // Tables are the book's own: TableOpen stays, TableDecided rotates.
-func (Book) Tables() (fixed, rotating []string) { return []string{TableOpen}, []string{TableDecided} }
+func (Book) Tables() book.Tables {
+	return book.Tables{Packed: []string{TableOpen}, Rotating: []string{TableDecided}}
+}
 
-// Width is how many fields a command has.
-func (Book) Width() int { return commandWidth }
+// Fields are those that Plan makes of a request, behind the first four.
+func (Book) Fields() []book.Field {
+	return []book.Field{
+		{Kind: book.RowField},    // the invitation
+		{Kind: book.DigestField}, // the terms
+		{Kind: book.SharedField}, // what is wrong
+	}
+}
 
 // Item is the journal's record of a request.
 func (Book) Item(in pipeline.In, d *schemas.Decision) proto.Message {
@@ -103,8 +111,6 @@ func (Book) Plan(in pipeline.In) ([]string, error) {
 		r.GetTerms().GetInvitationId(), terms, fault,
 	}, nil
 }
-
-const commandWidth = 7
 
 // answer is what the request does, and what it says of its own besides the terms.
 func answer(r *schemas.IssuanceRequest) (verb string, said []string) {

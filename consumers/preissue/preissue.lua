@@ -5,9 +5,10 @@
 -- preissue.go. The answer is a word, and sometimes a reason: done | refused already-declined | repeat
 -- | repeat early | conflict | conflict terms.
 
-local book = { tables = { 'open' }, rotating = { 'decided' }, width = 7 }
+local book = { plain = {}, packed = { 'open' }, rotating = { 'decided' } }
 
-local VERB, ID, TIME, DIGEST, INVITATION, TERMS, FAULT = 1, 2, 3, 4, 5, 6, 7
+local VERB, ID, DIGEST, INVITATION, TERMS, FAULT = 1, 2, 4, 5, 6, 7
+local INVITATION_KEY, INVITATION_BUCKET, TERMS_TOKEN = TOKEN + 1, TOKEN + 2, TOKEN + 3
 
 local ALREADY = {
   request = 'refused already-requested',
@@ -16,28 +17,25 @@ local ALREADY = {
   lapse = 'refused already-lapsed',
 }
 
--- wants declares what the command may read.
-function book.wants(c, want)
-  if c[VERB] == 'tick' then
-    return
-  end
-  want('open', c[INVITATION])
-  want('decided', c[INVITATION])
-end
-
--- content is the part of the terms that stands for the invitation's own content.
+-- content is the part of the terms' token that stands for the invitation's own content.
 local function content(terms)
-  return string.sub(terms, -16)
+  return string.sub(terms, -8)
 end
 
--- pre_issue returns what is known of the invitation's pre-issue, or nil.
-local function pre_issue(s, id)
-  local row = s.get('decided', id)
+-- command(c): the command's identifier as a row has it, which is its key, if that is a token.
+local function command(c)
+  return string.byte(c[KEY]) < 128 and c[KEY] or c[ID]
+end
+
+-- pre_issue(c, s): what is known of the invitation's pre-issue, or nil.
+local function pre_issue(c, s)
+  local k, i = c[INVITATION_KEY], c[INVITATION_BUCKET]
+  local row = s.get('decided', k, i)
   if row then
-    local verb, terms, command, digest = string.match(row, '^(%S+) (%S+) (%S+) (%S+)$')
-    return { terms = terms, verb = verb, command = command, digest = digest }
+    local verb, at = string.match(row, '^(%a+) ()')
+    return { verb = verb, terms = string.sub(row, at, at + 24), by = string.sub(row, at + 26) }
   end
-  local terms = s.get('open', id)
+  local terms = s.get('open', k, i)
   return terms and { terms = terms }
 end
 
@@ -46,50 +44,52 @@ end
 -- of two invitations with one identifier.
 local function offer(c, s, known)
   if known then
-    if known.terms == c[TERMS] then
+    if known.terms == c[TERMS_TOKEN] then
       return 'repeat'
     end
-    return content(known.terms) == content(c[TERMS]) and 'conflict terms' or 'conflict'
+    return content(known.terms) == content(c[TERMS_TOKEN]) and 'conflict terms' or 'conflict'
   end
   local why = s.untimely(c)
   if why then
     return why
   end
-  s.set('open', c[INVITATION], c[TERMS])
+  s.add('open', c[INVITATION], c[INVITATION_KEY], c[INVITATION_BUCKET], '', c[TERMS], c[TERMS_TOKEN])
   return 'done'
 end
 
 -- decide answers the command. What an answer rests on and time would change is remembered under the command's
 -- identifier: that it came early, and that there was no pre-issue.
 function book.decide(c, s)
-  local word = s.seen(c[ID], c[DIGEST])
+  local word = s.seen(c)
   if word then
     return word
   end
-  local known = pre_issue(s, c[INVITATION])
+  local known = pre_issue(c, s)
   if c[VERB] == 'offer' then
     return offer(c, s, known)
   end
   if not known then -- or no longer: then the command is stale
-    return s.untimely(c) or s.remember(c[ID], c[DIGEST], 'refused pre-issue-unknown')
+    return s.untimely(c) or s.remember(c, 'refused pre-issue-unknown')
   end
-  if known.terms ~= c[TERMS] then
+  if known.terms ~= c[TERMS_TOKEN] then
     return 'refused terms'
   end
   if c[FAULT] ~= '' then
     return 'refused ' .. c[FAULT]
   end
   if known.verb then
-    if known.command ~= c[ID] then
+    local by = command(c) .. ' '
+    if string.sub(known.by, 1, #by) ~= by then
       return ALREADY[known.verb]
     end
-    return known.digest == c[DIGEST] and 'repeat' or 'conflict'
+    return string.sub(known.by, #by + 1) == c[TOKEN] and 'repeat' or 'conflict'
   end
   word = s.untimely(c)
   if word then
     return word
   end
-  s.del('open', c[INVITATION])
-  s.set('decided', c[INVITATION], table.concat({ c[VERB], c[TERMS], c[ID], c[DIGEST] }, ' '))
+  s.turn('open', 'decided', c[INVITATION], c[INVITATION_KEY], c[INVITATION_BUCKET],
+    c[VERB] .. ' ' .. c[TERMS] .. ' ' .. c[ID] .. ' ' .. c[DIGEST],
+    c[VERB] .. ' ' .. c[TERMS_TOKEN] .. ' ' .. command(c) .. ' ' .. c[TOKEN])
   return 'done'
 end

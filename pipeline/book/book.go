@@ -10,6 +10,7 @@ package book
 
 import (
 	_ "embed"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -34,13 +35,21 @@ type Topics interface {
 
 // Script is the book's part of the script.
 type Script interface {
-	// Lua defines the local table `book`: tables, rotating, width, wants(c, want) and decide(c, s).
+	// Lua defines the local table `book`: plain, packed and rotating, as Tables has them, and decide(c, s).
 	// See protocol.lua for what it may use.
 	Lua() string
-	// Width is how many fields a command of the script has: book.width.
-	Width() int
-	// Tables names the script's tables: those of book.tables, then each of book.rotating.
-	Tables() (fixed, rotating []string)
+	// Fields are those of a command behind the first four, which every book's commands have: verb, id, own time in
+	// ms, content digest.
+	Fields() []Field
+	// Tables names the script's tables.
+	Tables() Tables
+}
+
+// Tables names a book's tables.
+type Tables struct {
+	Plain    []string // few rows, which many commands read and write
+	Packed   []string // rows under identifiers, as many as there may be
+	Rotating []string // the same, forgotten by halves: a table T is T0 and T1
 }
 
 // Codec reads commands and writes answers. It is pure.
@@ -61,19 +70,37 @@ const (
 	Tick = "tick"
 )
 
+// The script: its steps, which rest on packed rows, the last of them being decide.
+//
 //go:embed protocol.lua
-var protocol string
+var protocolLua string
+
+//go:embed rows.lua
+var rowsLua string
+
+//go:embed decide.lua
+var decideLua string
+
+// layout names how a state is kept. A state of another layout is rebuilt from the journal.
+const layout = "2"
 
 // script is the book's part in the protocol.
 func script(b Book) string {
-	return strings.Replace(protocol, "-- @book\n", b.Lua(), 1)
+	text := strings.NewReplacer(
+		"-- @book\n", b.Lua(), "-- @rows\n", rowsLua, "-- @decide\n", decideLua,
+	).Replace(protocolLua)
+	return strings.NewReplacer(
+		"-- @take\n", takeLua(fields(b)), "-- @join\n", joinLua(), "'@group'", strconv.Itoa(answerGroup),
+		"'@layout'", "'"+layout+"'", "'@width'", strconv.Itoa(Width(b)),
+	).Replace(text)
 }
 
-// tables are the names of all tables, in the script's order.
-func tables(b Book) []string {
-	fixed, rotating := b.Tables()
-	names := append([]string{"clock", "seen0", "seen1"}, fixed...)
-	for _, name := range rotating {
+// plainTables and packedTables are the names of all tables, in the script's order.
+func plainTables(b Book) []string { return append([]string{"clock"}, b.Tables().Plain...) }
+
+func packedTables(b Book) []string {
+	names := append([]string{"seen0", "seen1"}, b.Tables().Packed...)
+	for _, name := range b.Tables().Rotating {
 		names = append(names, name+"0", name+"1")
 	}
 	return names

@@ -93,7 +93,7 @@ func (r *Runner) recover(ctx context.Context, o *owner, hint pipeline.Position) 
 	if err != nil {
 		return r.fencedOrLog(ctx, o, err)
 	}
-	o.generation = header.Generation
+	o.generation, o.seed, o.spread = header.Generation, seedOf(tail.History), header.spread
 	o.at, o.digest = header.At, header.Digest
 	return r.align(ctx, o, header, chain)
 }
@@ -120,7 +120,7 @@ func (r *Runner) align(ctx context.Context, o *owner, header Header, chain []pip
 	if err := r.Store.Reset(ctx, o.place, next); err != nil {
 		return err
 	}
-	o.generation = next
+	o.generation, o.spread = next, spread{depth: r.Store.depth}
 	r.count(pipeline.EventRebuilt)
 	return r.apply(ctx, o, pipeline.Position{}, tail)
 }
@@ -222,10 +222,13 @@ func (r *Runner) apply(ctx context.Context, o *owner, from, tail pipeline.Positi
 			if err != nil {
 				return &LogError{Problem: err.Error()}
 			}
-			if err := r.Store.Apply(ctx, o.place, e.To, e.Digest, changes); err != nil {
+			if o.spread, err = r.Store.apply(ctx, o.place, e.To, e.Digest, changes); err != nil {
 				return err
 			}
 			o.at, o.digest = e.To, e.Digest
+			if o.spread, err = r.Store.split(ctx, o.place, len(changes)); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -244,20 +247,18 @@ func (*Runner) settle(o *owner, tail pipeline.Position) {
 	o.at, o.digest, o.readBack, o.stale = tail.To, tail.Digest, tail, false
 }
 
-// changesOf returns an entry's changes, in order, three words each, if they are those that its digest names.
-func changesOf(e pipeline.Entry, before string) ([]string, error) {
+// changesOf returns an entry's changes, in order, if they are those that its digest names.
+func changesOf(e pipeline.Entry, before string) ([]*schemas.Change, error) {
 	items, err := e.Items()
 	if err != nil {
 		return nil, err
 	}
-	var changes []string
+	var changes []*schemas.Change
 	decisions := make([]*schemas.Decision, len(items))
 	for i, in := range items {
 		item, _ := in.Body.(pipeline.Item)
 		decisions[i] = item.GetDecision()
-		for _, c := range decisions[i].GetChanges() {
-			changes = append(changes, c.GetTable(), c.GetField(), c.GetValue())
-		}
+		changes = append(changes, decisions[i].GetChanges()...)
 	}
 	if d := pipeline.HistoryDigest(before, e.From, e.To, pipeline.Answer(decisions)); d != e.Digest {
 		return nil, fmt.Errorf("the entry at %s/%d/%d has the digest %s, its items make %s", e.Records[0].Topic,

@@ -181,9 +181,10 @@ func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) 
 		o.lost = true // refused, or nobody knows: the next owner of the shard reads what became of it
 		return fmt.Errorf("publish entry of %s/%d: %w", r.Book.Name(), o.shard, err)
 	}
-	o.at, o.digest, o.end = answer.To, answer.Digest, base+int64(len(entry))
+	o.at, o.digest, o.end, o.spread = answer.To, answer.Digest, base+int64(len(entry)), answer.spread
 	r.trace(o, started, plans, entry)
-	return nil
+	o.spread, err = r.Store.split(ctx, o.place, len(commands))
+	return err
 }
 
 // planned plans the commands that an earlier answer covers, which need not be those of the batch.
@@ -211,13 +212,13 @@ type plan struct {
 func (r *Runner) plan(records []pipeline.Record) ([]plan, [][]string) {
 	plans := make([]plan, len(records))
 	commands := make([][]string, len(records))
+	width := Width(r.Book)
 	for i, record := range records {
 		p, fields, err := r.planOne(record)
 		if err != nil {
 			p.unreadable = err.Error()
 			fields = []string{Unreadable}
 		}
-		width := r.Book.Width()
 		for len(fields) < width {
 			fields = append(fields, "")
 		}
@@ -238,6 +239,11 @@ func (r *Runner) planOne(record pipeline.Record) (p plan, fields []string, err e
 	}
 	if fields, err = r.Book.Plan(p.in); err != nil {
 		return p, nil, err
+	}
+	for _, field := range fields {
+		if len(field) > FieldMax {
+			return p, nil, fmt.Errorf("a field of the command has %d bytes, must have at most %d", len(field), FieldMax)
+		}
 	}
 	return p, fields, pipeline.CheckKey(p.in, r.Partitions)
 }

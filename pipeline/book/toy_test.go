@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/book"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -18,22 +19,25 @@ type toy struct{ limit int64 }
 
 func toyLimits() []int64 { return []int64{30, 400} }
 
-func (toy) Name() string                       { return "toy" }
-func (toy) Commands() string                   { return schemas.TopicMovements }
-func (toy) Journal() string                    { return schemas.TopicEntries }
-func (toy) Tables() (fixed, rotating []string) { return []string{"sums"}, nil }
-func (toy) Width() int                         { return 6 }
+func (toy) Name() string        { return "toy" }
+func (toy) Commands() string    { return schemas.TopicMovements }
+func (toy) Journal() string     { return schemas.TopicEntries }
+func (toy) Tables() book.Tables { return book.Tables{Plain: []string{"sums"}} }
+
+func (toy) Fields() []book.Field {
+	return []book.Field{{Kind: book.PlainField, Table: "sums"}, {Kind: book.TextField}}
+}
+
 func (b toy) Lua() string {
 	return fmt.Sprintf(`
-local book = { tables = { 'sums' }, rotating = {}, width = 6 }
-function book.wants(c, want) want('sums', c[5]) end
+local book = { plain = { 'sums' }, packed = {}, rotating = {} }
 function book.decide(c, s)
-  local word = s.seen(c[2], c[4]) or s.untimely(c)
+  local word = s.seen(c) or s.untimely(c)
   if word then return word end
-  local sum = tonumber(s.get('sums', c[5]) or '0') + tonumber(c[6])
-  if sum > %d then return s.remember(c[2], c[4], 'refused insufficient') end
-  s.set('sums', c[5], s.number(sum))
-  return s.remember(c[2], c[4], 'done')
+  local sum = tonumber(s.read('sums', c[5]) or '0') + tonumber(c[6])
+  if sum > %d then return s.remember(c, 'refused insufficient') end
+  s.write('sums', c[5], s.number(sum))
+  return s.remember(c, 'done')
 end
 `, b.limit)
 }

@@ -28,7 +28,7 @@ type Driver struct {
 // NewDriver takes over the empty shard of a fresh namespace in the Redis at the address.
 func NewDriver(t T, b book.Book, address string) *Driver {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1, ReadTimeout: 5 * time.Minute})
 	t.Cleanup(func() { _ = client.Close() })
 	d := &Driver{t: t, book: b, client: client, runner: &book.Runner{
 		Book: b, Store: book.NewStore(client, rand.Text(), b), Log: &sink{}, Partitions: 1, Owner: "test",
