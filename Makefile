@@ -55,6 +55,11 @@ race: ## The concurrent packages, under the race detector.
 		{ echo "the race detector needs a C compiler: install gcc" >&2; exit 1; }
 	$(go_test) -short -race ./pipeline/...
 
+.PHONY: simulate
+simulate: ## Worlds that fail in every way, from seeds: SEED=, and ROUNDS= or TIME=15s of them.
+	go test -count 1 -v -timeout 0 -run TestNothingIsLostWhateverFails ./consumers/simulation \
+		$(if $(SEED),-seed $(SEED)) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(TIME),-for $(TIME))
+
 .PHONY: test-integration
 test-integration: ## The same contracts, over the embedded servers and over real ones.
 	$(servers) with --name test -- $(go_test) -tags integration ./...

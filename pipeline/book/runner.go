@@ -181,6 +181,11 @@ func (r *Runner) step(ctx context.Context, o *owner, records []pipeline.Record) 
 		o.lost = true // refused, or nobody knows: the next owner of the shard reads what became of it
 		return fmt.Errorf("publish entry of %s/%d: %w", r.Book.Name(), o.shard, err)
 	}
+	if base != o.end {
+		o.lost = true // whether the entry counts says the journal alone
+		return fmt.Errorf("the entry of %s/%d stands at offset %d, not at %d: somebody else writes to the journal",
+			r.Book.Name(), o.shard, base, o.end)
+	}
 	o.at, o.digest, o.end, o.spread = answer.To, answer.Digest, base+int64(len(entry)), answer.spread
 	r.trace(o, started, plans, entry)
 	o.spread, err = r.Store.split(ctx, o.place, len(commands))

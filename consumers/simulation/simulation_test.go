@@ -1,0 +1,69 @@
+package simulation_test
+
+import (
+	"crypto/ed25519"
+	"flag"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aval-systems/aval/consumers/certificate"
+)
+
+//nolint:gochecknoglobals // flags have to stand before a test begins
+var (
+	seedFlag   = flag.Uint64("seed", 0, "the first seed; 0: a fresh one")
+	roundsFlag = flag.Int("rounds", 0, "how many seeds to try; 0: as many as there is time for")
+	timeFlag   = flag.Duration("for", 15*time.Second, "how long to try seeds, where their number is not given")
+)
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	id, key := certificate.DemonstrationKey(issuingBank)
+	signer, err := certificate.NewKeys(map[string]ed25519.PrivateKey{id: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{ctx: t.Context(), engine: newEngine(), signer: signer}
+	t.Cleanup(l.engine.close)
+	return l
+}
+
+// TestNothingIsLostWhateverFails tries seeds: each is a world of its own, with faults of its own.
+func TestNothingIsLostWhateverFails(t *testing.T) {
+	t.Parallel()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seeds from %d on", seed)
+	l := newLab(t)
+	began, rounds, steps, faults := time.Now(), 0, 0, 0
+	for more := true; more; seed++ {
+		w := l.run(plan{seed: seed, orders: ordersMax, until: troubled})
+		rounds, steps, faults = rounds+1, steps+w.steps, faults+len(w.dice.fired)
+		if len(w.violations) > 0 {
+			l.report(t, plan{seed: seed, orders: ordersMax, until: troubled}, w)
+			return
+		}
+		more = rounds < *roundsFlag || *roundsFlag == 0 && time.Since(began) < *timeFlag
+	}
+	t.Logf("%d seeds in %v, of %d steps and %d faults", rounds, time.Since(began), steps, faults)
+}
+
+// TestASeedGivesTheSameTrace runs a few worlds twice.
+func TestASeedGivesTheSameTrace(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for seed := range uint64(5) {
+		p := plan{seed: seed + 1, orders: ordersMax, until: troubled, traced: true}
+		one, other := l.run(p), l.run(p)
+		if len(one.trace) == 0 || !slices.Equal(one.trace, other.trace) {
+			for i := range one.trace {
+				if i >= len(other.trace) || one.trace[i] != other.trace[i] {
+					t.Fatalf("seed %d: %s\nand then %s", p.seed, one.trace[i], other.trace[min(i, len(other.trace)-1)])
+				}
+			}
+		}
+	}
+}
