@@ -11,7 +11,7 @@ gen_vt  := $(TOOLS)/protoc-gen-go-vtproto-$(PROTOC_GEN_VT)/protoc-gen-go-vtproto
 linter  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 servers := deploy/local/servers
 # Two packages at a time: each may have servers of its own to feed.
-go_test := go test -p 2 -timeout 8m
+go_test := go test -p 2 -timeout 20m
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
