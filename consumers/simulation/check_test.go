@@ -31,7 +31,7 @@ func (s states) State(ctx context.Context, name string, shard int) (
 ) {
 	for _, b := range books() {
 		if b.Name() == name {
-			state, err := book.NewStore(s.w.client, namespace, b).State(ctx, shard)
+			state, err := s.w.stores[b].State(ctx, shard)
 			return state.At, state.Digest, state.Tables, err
 		}
 	}
@@ -162,7 +162,7 @@ func (w *world) rebuild() {
 		}
 	}
 	read := func(key string, b book.Book, shard int) book.State {
-		state, err := book.NewStore(w.client, namespace, b).State(w.ctx, shard)
+		state, err := w.stores[b].State(w.ctx, shard)
 		if err != nil {
 			w.violate("read %s: %v", key, err)
 		}

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/aval-systems/aval/consumers/advice"
 	"github.com/aval-systems/aval/consumers/certificate"
 	"github.com/aval-systems/aval/consumers/deadletter"
@@ -55,7 +53,7 @@ func (w *world) newProcess(name string) *process {
 
 func (w *world) runner(b book.Book, owner string) *book.Runner {
 	return &book.Runner{
-		Book: b, Store: book.NewStore(w.client, namespace, b), Log: port{w}, Partitions: shards, Owner: owner,
+		Book: b, Store: w.stores[b], Log: port{w}, Partitions: shards, Owner: owner,
 		Logger: slog.New(slog.DiscardHandler), Now: w.time,
 	}
 }
@@ -281,9 +279,3 @@ func (p *process) die() {
 }
 
 func (w *world) time() time.Time { return w.now }
-
-func (w *world) newClient() *redis.Client {
-	client := redis.NewClient(&redis.Options{Addr: "simulated:0", MaxRetries: -1})
-	client.AddHook(line{w})
-	return client
-}

@@ -4,10 +4,14 @@ import (
 	"crypto/ed25519"
 	"flag"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/aval-systems/aval/consumers/certificate"
+	"github.com/aval-systems/aval/pipeline/book"
 )
 
 //nolint:gochecknoglobals // flags have to stand before a test begins
@@ -24,20 +28,35 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{ctx: t.Context(), engine: newEngine(), signer: signer}
-	t.Cleanup(l.engine.close)
+	l := &lab{
+		t: t, ctx: t.Context(), engine: newEngine(), signer: signer, stores: map[book.Book]*book.Store{},
+		client: redis.NewClient(&redis.Options{Addr: "simulated:0", MaxRetries: -1}),
+	}
+	l.client.AddHook(line{l})
+	for _, b := range books() {
+		l.stores[b] = book.NewStore(l.client, namespace, b)
+	}
+	t.Cleanup(func() {
+		l.engine.close()
+		_ = l.client.Close()
+	})
 	return l
 }
 
 // TestNothingIsLostWhateverFails tries seeds: each is a world of its own, with faults of its own.
+//
+//nolint:paralleltest // what is random in all the process is chosen by the seed, too
 func TestNothingIsLostWhateverFails(t *testing.T) {
-	t.Parallel()
 	seed := *seedFlag
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seeds from %d on", seed)
 	l := newLab(t)
+	if testing.Short() {
+		*timeFlag /= 3
+	}
+	before := processor(t)
 	began, rounds, steps, faults := time.Now(), 0, 0, 0
 	for more := true; more; seed++ {
 		w := l.run(plan{seed: seed, orders: ordersMax, until: troubled})
@@ -48,12 +67,25 @@ func TestNothingIsLostWhateverFails(t *testing.T) {
 		}
 		more = rounds < *roundsFlag || *roundsFlag == 0 && time.Since(began) < *timeFlag
 	}
-	t.Logf("%d seeds in %v, of %d steps and %d faults", rounds, time.Since(began), steps, faults)
+	used := processor(t) - before
+	t.Logf("%d seeds with %d steps and %d faults in %v; they used %v of a processor: %d a minute", rounds, steps,
+		faults, time.Since(began), used, time.Duration(rounds)*time.Minute/max(used, 1))
+}
+
+// processor is how long this process has used one.
+func processor(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // TestASeedGivesTheSameTrace runs a few worlds twice.
+//
+//nolint:paralleltest // what is random in all the process is chosen by the seed, too
 func TestASeedGivesTheSameTrace(t *testing.T) {
-	t.Parallel()
 	l := newLab(t)
 	for seed := range uint64(5) {
 		p := plan{seed: seed + 1, orders: ordersMax, until: troubled, traced: true}

@@ -166,8 +166,9 @@ func (s *server) script(name string, args []string) any {
 	return s.engine.run(script, args[3:3+n], args[3+n:], s.do)
 }
 
-// line is a connection to the Redis of a world: every request of go-redis goes to it and not to a network.
-type line struct{ w *world }
+// line is a connection to the Redis of the world that is simulated now: every request of go-redis goes to it and not
+// to a network.
+type line struct{ of *lab }
 
 func (l line) DialHook(next redis.DialHook) redis.DialHook { return next }
 
@@ -183,16 +184,14 @@ func (l line) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipeli
 
 // send is one request, of one command or several that nothing comes between.
 func (l line) send(cmds []redis.Cmder) error {
-	if l.w.broken {
-		return errDown
-	}
-	err := l.w.call("redis", func() string { return describe(cmds) }, func() {
+	w := l.of.world
+	err := w.call("redis", func() string { return describe(cmds) }, func() {
 		for _, cmd := range cmds {
 			if name := cmd.Name(); name != "multi" && name != "exec" {
-				answer(cmd, l.w.redis.do(arguments(cmd)))
+				answer(cmd, w.redis.do(arguments(cmd)))
 			}
 		}
-		l.w.redis.remember()
+		w.redis.remember()
 	})
 	for _, cmd := range cmds {
 		if err != nil {
@@ -213,10 +212,7 @@ func describe(cmds []redis.Cmder) string {
 	n, _ := strconv.Atoi(args[2])
 	text := args[3:4:4]
 	for _, word := range args[min(3+n, len(args)):min(9+n, len(args))] {
-		switch {
-		case len(word) == 32: // the name of a history, which alone is no choice of the dice
-			word = "…"
-		case len(word) > 8:
+		if len(word) > 8 {
 			word = word[:8] + "…"
 		}
 		text = append(text, strconv.Quote(word))

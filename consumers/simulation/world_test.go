@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,21 +16,19 @@ import (
 
 // world is everything that there is.
 type world struct {
-	ctx       context.Context //nolint:containedctx // it is the test's
+	*lab
+
 	dice      *dice
 	odds      odds
 	now       time.Time
 	steps     int
 	broker    *broker
 	redis     *server
-	client    *redis.Client
 	directory *certificate.Directory
-	signer    certificate.Signer
 	processes []*process
 	outside   *process // the parties
 	born      int
 	current   *task
-	broken    bool // Redis answers nobody
 
 	trace      []string
 	violations []string
@@ -58,9 +58,13 @@ func seedOdds(d *dice, orders int) odds {
 
 // lab is what worlds use one after the other.
 type lab struct {
+	t      *testing.T
 	ctx    context.Context //nolint:containedctx // it is the test's
 	engine *engine
 	signer certificate.Signer
+	client *redis.Client
+	stores map[book.Book]*book.Store // which hold nothing themselves
+	world  *world                    // that is simulated now
 }
 
 // plan is which world: its seed, and what is left out of it.
@@ -78,16 +82,17 @@ const (
 	stepsMax  = 60000 // after that a world should be quiet
 )
 
-func (l *lab) world(p plan) *world {
+func (l *lab) begin(p plan) *world {
 	w := &world{
-		ctx: l.ctx, dice: newDice(p.seed, p.muted), now: time.UnixMilli(1_800_000_000_000).UTC(), broker: newBroker(),
-		redis: newServer(l.engine), signer: l.signer,
+		lab: l, dice: newDice(p.seed, p.muted), now: time.UnixMilli(1_800_000_000_000).UTC(), broker: newBroker(),
+		redis: newServer(l.engine),
 	}
+	l.world = w
+	cryptotest.SetGlobalRandom(l.t, p.seed)
 	if p.traced {
 		w.trace = []string{}
 	}
 	w.odds = seedOdds(w.dice, p.orders)
-	w.client = w.newClient()
 	w.found()
 	for range 2 + w.dice.below("processes", 2) {
 		w.join()
@@ -98,7 +103,7 @@ func (l *lab) world(p plan) *world {
 
 // run lets things go wrong for a while, then lets the world come to rest, and checks it.
 func (l *lab) run(p plan) *world {
-	w := l.world(p)
+	w := l.begin(p)
 	defer w.end()
 	for w.steps < p.until && len(w.violations) == 0 {
 		w.disturb()
@@ -118,7 +123,6 @@ func (w *world) end() {
 	for _, p := range append(w.processes, w.outside) {
 		p.die()
 	}
-	_ = w.client.Close()
 }
 
 func (w *world) note(format string, args ...any) {

@@ -57,7 +57,7 @@ end
 -- where its value does; nil if there is none. The key's bytes may stand within other rows too.
 local function locate(b, k, t)
   local p, at = 5, find(b, k, 7, true)
-  while at do
+  while at and p <= #b do -- it may stand within the last row
     local size, q = byte(b, p), p + 1
     if size > 127 then
       size, q = (size - 128) * 256 + byte(b, q), q + 1
