@@ -16,22 +16,19 @@ const aliveLook = 2 * time.Millisecond
 // Alive says whether the loops of the client go round: each is woken, and must come round before ctx ends. Whether a
 // broker answers is not asked.
 func (c *Client) Alive(ctx context.Context) error {
-	errs := []error{c.round(ctx, c.ctx, &c.sender.turns, c.sender.kick, "the sender")}
-	for _, s := range c.subscriptions() {
-		what := "the fetcher of " + s.config.Group
-		errs = append(errs, c.round(ctx, s.ctx, &s.fetcher.turns, s.fetcher.kick, what))
-	}
-	return errors.Join(errs...)
+	return errors.Join(
+		c.round(ctx, &c.sender.turns, c.sender.kick, "the sender"),
+		c.round(ctx, &c.fetcher.turns, c.fetcher.kick, "the fetcher"))
 }
 
 // round wakes a loop and waits until it has come round. One that has not begun, or has ended, need not.
-func (*Client) round(ctx, life context.Context, turns *atomic.Int64, kick chan struct{}, what string) error {
+func (c *Client) round(ctx context.Context, turns *atomic.Int64, kick chan struct{}, what string) error {
 	before := turns.Load()
 	if before == 0 {
 		return nil
 	}
 	tell(kick)
-	for turns.Load() == before && life.Err() == nil {
+	for turns.Load() == before && c.ctx.Err() == nil {
 		if ctx.Err() != nil || !sleep(ctx, aliveLook) {
 			return fmt.Errorf("%s stands still", what)
 		}

@@ -64,7 +64,7 @@ func TestAlive(t *testing.T) {
 	release := kafka.Seize(c)
 	err := alive(t, c)
 	release()
-	if err == nil || !strings.Contains(err.Error(), "g stands still") {
+	if err == nil || !strings.Contains(err.Error(), "the fetcher stands still") {
 		t.Errorf("Alive of a loop that hangs: %v", err)
 	}
 	if err := alive(t, c); err != nil {

@@ -106,6 +106,7 @@ type Client struct {
 	brokers  *brokers
 	cluster  *cluster
 	sender   *sender
+	fetcher  *fetcher
 	producer *producer
 	claims   claims
 
@@ -140,7 +141,9 @@ func New(ctx context.Context, config Config) (*Client, error) {
 	c.cluster = newCluster(c)
 	c.sender = newSender(c)
 	c.producer = newProducer(c)
+	c.fetcher = newFetcher(c)
 	c.task(c.sender.run)
+	c.task(c.fetcher.run)
 	return c, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -23,6 +25,14 @@ type chunk struct {
 	base int64
 	next int64  // the offset after it
 	raw  []byte // with the header
+	all  *decoded
+}
+
+// decoded is a chunk's records, once somebody has asked for them: all who read a partition share them.
+type decoded struct {
+	once    sync.Once
+	records []pipeline.Record
+	err     error
 }
 
 // written is when the broker, else the producer, says that the batch was written.
@@ -48,8 +58,8 @@ func split(set []byte) ([]chunk, error) {
 		}
 		raw := set[:size:size]
 		set = set[size:]
-		c := chunk{base: int64(binary.BigEndian.Uint64(raw)), raw: raw}                //nolint:gosec // bits
-		c.next = c.base + int64(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))) + 1 //nolint:gosec // bits
+		c := chunk{base: int64(binary.BigEndian.Uint64(raw)), raw: raw, all: &decoded{}} //nolint:gosec // bits
+		c.next = c.base + int64(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))) + 1   //nolint:gosec // bits
 		if raw[magicAt] != 2 {
 			return chunks, fmt.Errorf("%w: offset %d has the old format %d", errDamaged, c.base, raw[magicAt])
 		}
@@ -64,11 +74,21 @@ func split(set []byte) ([]chunk, error) {
 	return chunks, nil
 }
 
-// decode returns the records of the chunks from an offset on.
+// decode returns the records of the chunks from an offset on. Nobody may change them: others read them too.
 func decode(chunks []chunk, topic string, partition int, from int64) (records []pipeline.Record, err error) {
-	for _, k := range chunks {
-		if records, err = k.decode(records, topic, partition, from); err != nil {
-			return nil, err
+	for i, k := range chunks {
+		k.all.once.Do(func() { k.all.records, k.all.err = k.decode(nil, topic, partition, k.base) })
+		if k.all.err != nil {
+			return nil, k.all.err
+		}
+		more := k.all.records
+		for len(more) > 0 && more[0].Offset < from {
+			more = more[1:]
+		}
+		if i == 0 {
+			records = slices.Clip(more)
+		} else {
+			records = append(records, more...)
 		}
 	}
 	return records, nil
@@ -95,6 +115,7 @@ func (c chunk) decode(
 		return to, fmt.Errorf("%w at offset %d: %d records", errDamaged, c.base, count)
 	}
 	r := reader{b: body}
+	to = slices.Grow(to, min(count, recordsOften))
 	for range count {
 		record := r.record(c.base)
 		if r.bad || record.Offset >= c.next {
@@ -126,9 +147,28 @@ func inflate(codec compress.Compression, body []byte) ([]byte, error) {
 
 // reader reads a batch's body; once it is bad, everything that it returns is empty.
 type reader struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	headers []pipeline.Header // for records to come
 }
+
+const (
+	recordsOften = 1024 // records of a batch, at most, as long as nobody lies about their number
+	headersAhead = 256  // for how many headers is made room at a time
+)
+
+// room is for a record's headers. Records share what was made.
+func (r *reader) room(n int) []pipeline.Header {
+	if n > len(r.headers) {
+		r.headers = make([]pipeline.Header, max(n, min(headersAhead, len(r.b)/headersLeast+n)))
+	}
+	headers := r.headers[:n:n]
+	r.headers = r.headers[n:]
+	return headers
+}
+
+// headersLeast is how many bytes of a batch stand for each header that is made room for.
+const headersLeast = 16
 
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.b)
@@ -174,7 +214,7 @@ func (r *reader) record(base int64) pipeline.Record {
 		return record
 	}
 	if headers > 0 {
-		record.Headers = make([]pipeline.Header, headers)
+		record.Headers = r.room(int(headers))
 	}
 	for i := range record.Headers {
 		record.Headers[i] = pipeline.Header{Key: pipeline.HeaderName(body.bytes()), Value: body.bytes()}

@@ -4,15 +4,11 @@ import "net"
 
 // Buffered is what subscriptions hold in bytes that no handler has yet.
 func Buffered(c *Client) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.fetcher.mu.Lock()
+	defer c.fetcher.mu.Unlock()
 	total := 0
-	for s := range c.open {
-		s.fetcher.mu.Lock()
-		for _, cursor := range s.fetcher.cursors {
-			total += cursor.bytes
-		}
-		s.fetcher.mu.Unlock()
+	for _, cursor := range c.fetcher.cursors {
+		total += cursor.bytes
 	}
 	return total
 }
@@ -36,9 +32,8 @@ var _ net.Conn = (*groupConn)(nil)
 // Namespace is what prefixes names on the wire.
 func (c *Client) Namespace() string { return c.config.Namespace }
 
-// Seize holds what the loop of the client's one subscription needs to go round, until it is released.
+// Seize holds what the loop that fetches needs to go round, until it is released.
 func Seize(c *Client) (release func()) {
-	s := c.subscriptions()[0]
-	s.fetcher.mu.Lock()
-	return s.fetcher.mu.Unlock
+	c.fetcher.mu.Lock()
+	return c.fetcher.mu.Unlock
 }

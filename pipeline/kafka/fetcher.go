@@ -1,9 +1,9 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,21 +14,19 @@ import (
 )
 
 const (
-	fetchWait      = 250 * time.Millisecond // a long poll
-	fetchWaitShort = 20 * time.Millisecond  // while a partition is left out for lack of room
-	// fetchPause lets records gather before a broker is asked again, after an answer that brought little: a
-	// request costs the broker as much as some hundred records.
-	fetchPause  = 2 * time.Millisecond
-	fetchLittle = 64 << 10
+	fetchWait = 250 * time.Millisecond // a long poll
+	// fetchPause lets records gather before a broker is asked again, unless an answer brought much: a request costs
+	// the broker as much as some hundred records, and a batch each of its readers as much as some dozen.
+	fetchPause = 8 * time.Millisecond
+	fetchMuch  = 1 << 20
 )
 
 var errOutOfRange = errors.New("the offset is not there")
 
-// fetcher reads many partitions at a time: one long poll for each leader, over all its partitions that have
-// room.
+// fetcher reads for the whole process: one long poll for each leader, over all partitions that anybody reads and has
+// room for. What several read of a partition is fetched once, and decoded once.
 type fetcher struct {
 	c     *Client
-	stage string // who reads; empty of none
 	kick  chan struct{}
 	turns atomic.Int64 // of its loop
 
@@ -40,34 +38,13 @@ type fetcher struct {
 	asking  bool
 }
 
-// cursor is a partition that is being read, and what waits to be taken from it.
-type cursor struct {
-	place
-	signal chan struct{} // has room for one: something is there to take
-	room   int           // bytes; nothing is fetched while more wait
-	high   atomic.Int64  // the offset after the partition's last record, as of the last fetch
-
-	// Guarded by the fetcher's mutex.
-	next     int64 // what to fetch
-	chunks   []chunk
-	bytes    int
-	fault    error
-	polled   bool
-	fresh    bool
-	gone     bool
-	attempts int
-	due      time.Time
+func newFetcher(c *Client) *fetcher {
+	return &fetcher{c: c, kick: make(chan struct{}, 1), polls: map[int32]int{}, rest: map[int32]time.Time{}}
 }
 
-func newFetcher(c *Client, stage string) *fetcher {
-	return &fetcher{
-		c: c, stage: stage, kick: make(chan struct{}, 1), polls: map[int32]int{}, rest: map[int32]time.Time{},
-	}
-}
-
-// add begins to read a partition. The signal may be shared by cursors.
-func (f *fetcher) add(at place, from int64, room int, signal chan struct{}) *cursor {
-	c := &cursor{place: at, signal: signal, room: room, next: from, fresh: true}
+// add begins to read a partition for a stage, or for none. The signal may be shared by cursors.
+func (f *fetcher) add(at place, stage string, from int64, room int, signal chan struct{}) *cursor {
+	c := &cursor{place: at, stage: stage, signal: signal, room: room, next: from, fresh: true}
 	f.mu.Lock()
 	// Cursors of a topic stand together: a request names a topic once.
 	i := len(f.cursors)
@@ -76,9 +53,7 @@ func (f *fetcher) add(at place, from int64, room int, signal chan struct{}) *cur
 			i = j + 1
 		}
 	}
-	f.cursors = append(f.cursors, nil)
-	copy(f.cursors[i+1:], f.cursors[i:])
-	f.cursors[i] = c
+	f.cursors = slices.Insert(f.cursors, i, c)
 	f.mu.Unlock()
 	f.wake()
 	return c
@@ -90,11 +65,8 @@ func (f *fetcher) remove(c *cursor) {
 	defer f.mu.Unlock()
 	f.c.config.Outages.End(f.waiter(c))
 	c.gone, c.chunks, c.bytes = true, nil, 0
-	for i, other := range f.cursors {
-		if other == c {
-			f.cursors = append(f.cursors[:i], f.cursors[i+1:]...)
-			break
-		}
+	if i := slices.Index(f.cursors, c); i >= 0 {
+		f.cursors = slices.Delete(f.cursors, i, i+1)
 	}
 }
 
@@ -125,12 +97,7 @@ func (f *fetcher) take(c *cursor, most int) ([]chunk, error) {
 	return taken, err
 }
 
-func (f *fetcher) wake() {
-	select {
-	case f.kick <- struct{}{}:
-	default:
-	}
-}
+func (f *fetcher) wake() { tell(f.kick) }
 
 // run fetches until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
@@ -152,15 +119,6 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// poll is a request to a broker.
-type poll struct {
-	broker  int32
-	address string
-	wait    time.Duration
-	cursors []*cursor
-	wants   []want
-}
-
 // dispatch begins the polls that are due, and says when time alone will make another so.
 func (f *fetcher) dispatch(ctx context.Context, polls *sync.WaitGroup) (time.Duration, bool) {
 	f.mu.Lock()
@@ -179,7 +137,7 @@ func (f *fetcher) dispatch(ctx context.Context, polls *sync.WaitGroup) (time.Dur
 	}
 	for id, p := range ready {
 		switch rest := f.rest[id]; {
-		case len(p.cursors) == 0:
+		case len(p.asks) == 0:
 		case rest.After(now):
 			next.set(rest)
 		default:
@@ -202,14 +160,14 @@ func (f *fetcher) enlist(
 	}
 	p := ready[id]
 	if p == nil {
-		p = &poll{broker: id, address: address, wait: fetchWait}
+		p = &poll{broker: id, address: address, wait: fetchWait, at: map[place]int{}}
 		ready[id] = p
 	}
 	switch {
 	case c.bytes >= c.room:
 		p.wait = fetchWaitShort
 	case f.polls[id] == 0 || f.polls[id] == 1 && c.fresh: // who is new does not wait for the others' poll
-		p.cursors = append(p.cursors, c)
+		p.add(c)
 	}
 	return true
 }
@@ -217,13 +175,10 @@ func (f *fetcher) enlist(
 // begin starts a poll. The mutex is held.
 func (f *fetcher) begin(ctx context.Context, p *poll, polls *sync.WaitGroup) {
 	f.polls[p.broker]++
-	for _, c := range p.cursors {
-		c.polled, c.fresh = true, false
-		p.wants = append(p.wants, want{place: c.place, from: c.next, bytes: c.room})
-	}
+	wants := p.choose(f.turn)
 	polls.Go(func() {
 		began := time.Now()
-		answers, size, err := f.c.fetch(ctx, p.address, p.wait, p.wants)
+		answers, size, err := f.c.fetch(ctx, p.address, p.wait, wants)
 		f.measure(began, answers, err)
 		f.end(ctx, p, answers, size, err, polls)
 		f.wake()
@@ -249,44 +204,26 @@ func (f *fetcher) measure(began time.Time, answers []got, err error) {
 func (f *fetcher) end(
 	ctx context.Context, p *poll, answers []got, size int, err error, polls *sync.WaitGroup,
 ) {
-	brought := make(map[place]got, len(answers))
-	for _, g := range answers {
-		if len(g.set)*2 < size { // not to hold the whole answer for a part of it
-			g.set = bytes.Clone(g.set)
-		}
-		brought[g.place] = g
-	}
+	p.read(answers, size, err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.polls[p.broker]--
-	if err == nil && size < fetchLittle {
+	if err == nil && size < fetchMuch {
 		f.rest[p.broker] = time.Now().Add(fetchPause)
 	}
-	for _, c := range p.cursors {
-		c.polled = false
-		if c.gone || ctx.Err() != nil {
-			continue
-		}
-		g, ok := brought[c.place]
-		switch {
-		case err != nil:
-			f.failed(ctx, c, err, polls)
-		case !ok:
-			f.failed(ctx, c, errWire, polls)
-		case g.code != 0:
-			f.failed(ctx, c, asError(g.code), polls)
-		default:
-			f.fill(ctx, c, g, polls)
+	for i := range p.asks {
+		for _, c := range p.asks[i].cursors {
+			if c.polled = false; !c.gone && ctx.Err() == nil {
+				f.fill(ctx, c, &p.asks[i], polls)
+			}
 		}
 	}
 }
 
-// fill puts what was fetched behind what waits.
-func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGroup) {
-	chunks, err := split(g.set)
-	c.high.Store(g.high)
+// fill puts what was fetched behind what waits. A fault is of those alone who stand where it is. The mutex is held.
+func (f *fetcher) fill(ctx context.Context, c *cursor, a *ask, polls *sync.WaitGroup) {
 	was := len(c.chunks)
-	for _, k := range chunks {
+	for _, k := range a.chunks {
 		if k.next > c.next {
 			c.chunks = append(c.chunks, k)
 			c.bytes += len(k.raw)
@@ -296,10 +233,14 @@ func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGr
 	if len(c.chunks) > was {
 		tell(c.signal)
 	}
-	if err != nil {
-		f.failed(ctx, c, err, polls)
+	if a.err != nil && (c.next <= a.end || !a.here) {
+		f.failed(ctx, c, a.err, polls)
 		return
 	}
+	if !a.answered {
+		return
+	}
+	c.high.Store(a.high)
 	if c.attempts > attemptsQuiet {
 		f.c.config.Outages.End(f.waiter(c))
 	}
@@ -308,7 +249,7 @@ func (f *fetcher) fill(ctx context.Context, c *cursor, g got, polls *sync.WaitGr
 
 func (f *fetcher) waiter(c *cursor) pipeline.Waiter {
 	return pipeline.Waiter{
-		Stage: f.stage, Doing: "read", Topic: f.c.plain(c.topic), Partition: int(c.partition),
+		Stage: c.stage, Doing: "read", Topic: f.c.plain(c.topic), Partition: int(c.partition),
 	}
 }
 

@@ -36,7 +36,6 @@ type subscription struct {
 	abort   context.CancelFunc
 	out     chan *message.Message
 	done    chan struct{}
-	fetcher *fetcher
 	commits *committer
 
 	mu         sync.Mutex
@@ -63,8 +62,7 @@ func (c *Client) subscribe(
 		c: c, config: config, topic: topic, single: single,
 		log: c.log.With("group", config.Group, "topic", topic),
 		out: make(chan *message.Message), done: make(chan struct{}),
-		fetcher: newFetcher(c, stageOf(config.Group, topic)),
-		shards:  map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
+		shards: map[int]*shard{}, stopping: map[int]*shard{}, generation: -1, ended: time.Now(),
 		conns: map[net.Conn]struct{}{},
 	}
 	s.commits = newCommitter(c, config.Group, topic)
@@ -97,7 +95,6 @@ func (s *subscription) run() {
 	if err != nil {
 		return // the context has ended
 	}
-	s.running.Go(func() { s.fetcher.run(s.ctx) })
 	s.running.Go(func() { s.commits.run(s.ctx) })
 	follow, stop := context.WithCancel(context.WithoutCancel(s.ctx))
 	defer stop()

@@ -167,19 +167,8 @@ func (c *Client) Tail(
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	t := &tail{c: c, topic: topic, visit: visit, fetcher: newFetcher(c, ""), signal: make(chan struct{}, 1)}
-	stopped := make(chan struct{})
-	if !c.task(func(closed context.Context) {
-		defer close(stopped)
-		stop := context.AfterFunc(closed, cancel)
-		defer stop()
-		t.fetcher.run(ctx)
-	}) {
-		cancel()
-		return ErrClosed
-	}
-	defer func() { cancel(); <-stopped }()
+	t := &tail{c: c, topic: topic, visit: visit, signal: make(chan struct{}, 1)}
+	defer t.end()
 	if err := t.begin(ctx, partitions, from); err != nil {
 		return err
 	}
@@ -193,10 +182,9 @@ func (c *Client) Tail(
 		}
 		select {
 		case <-t.signal:
+		case <-c.ctx.Done():
+			return ErrClosed
 		case <-ctx.Done():
-			if c.ctx.Err() != nil {
-				return ErrClosed
-			}
 			return ctx.Err()
 		}
 	}

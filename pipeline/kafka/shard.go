@@ -144,8 +144,9 @@ func (h *shard) where(mark pipeline.Mark) (from int64, err error) {
 
 // consume hands out batches until the shard ends or has to resume anew. It says whether one was acknowledged.
 func (h *shard) consume(from int64) (moved bool, err error) {
-	cursor := h.s.fetcher.add(h.s.c.place(h.s.topic, h.partition), from, h.s.config.BatchBytes, h.signal)
-	defer h.s.fetcher.remove(cursor)
+	at, stage := h.s.c.place(h.s.topic, h.partition), stageOf(h.s.config.Group, h.s.topic)
+	cursor := h.s.c.fetcher.add(at, stage, from, h.s.config.BatchBytes, h.signal)
+	defer h.s.c.fetcher.remove(cursor)
 	refusals := 0
 	for {
 		batch, err := h.await(cursor, from)
@@ -198,7 +199,7 @@ func (h *shard) await(cursor *cursor, from int64) (pipeline.Batch, error) {
 // take returns the records that wait and the offset after them, which stays where it is if nothing waits.
 func (h *shard) take(cursor *cursor, from int64) (pipeline.Batch, error) {
 	batch := pipeline.Batch{Topic: h.s.topic, Partition: h.partition, Next: from, High: cursor.high.Load()}
-	chunks, err := h.s.fetcher.take(cursor, h.s.config.BatchBytes)
+	chunks, err := h.s.c.fetcher.take(cursor, h.s.config.BatchBytes)
 	if err != nil {
 		return batch, h.s.c.outOfRange(h.ctx, h.s.topic, h.partition, from)
 	}

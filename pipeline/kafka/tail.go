@@ -12,7 +12,6 @@ type tail struct {
 	c       *Client
 	topic   string
 	visit   func(partition int, records []pipeline.Record) error
-	fetcher *fetcher
 	signal  chan struct{}
 	cursors []*cursor
 	next    []int64 // what to visit of each partition
@@ -31,16 +30,23 @@ func (t *tail) begin(ctx context.Context, partitions int, from []int64) error {
 			}
 		}
 		t.next = append(t.next, next)
-		t.cursors = append(t.cursors, t.fetcher.add(t.c.place(t.topic, p), next, readBytes, t.signal))
+		t.cursors = append(t.cursors, t.c.fetcher.add(t.c.place(t.topic, p), "", next, readBytes, t.signal))
 	}
 	return nil
+}
+
+// end ends reading.
+func (t *tail) end() {
+	for _, cursor := range t.cursors {
+		t.c.fetcher.remove(cursor)
+	}
 }
 
 // round visits what waits of each partition. It is quiet if nothing does.
 func (t *tail) round(ctx context.Context) (quiet bool, err error) {
 	quiet = true
 	for p, cursor := range t.cursors {
-		chunks, err := t.fetcher.take(cursor, readBytes)
+		chunks, err := t.c.fetcher.take(cursor, readBytes)
 		if err != nil {
 			return false, t.c.outOfRange(ctx, t.topic, p, t.next[p])
 		}
