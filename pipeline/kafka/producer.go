@@ -167,7 +167,7 @@ func (p *producer) enqueue(ctx context.Context, records []routed, to *call) erro
 	return nil
 }
 
-// start sends the next batch of each line, which is busy already.
+// start has the next batch of each line sent, which is busy already.
 func (p *producer) start(lines ...*line) {
 	p.mu.Lock()
 	who := p.identity
@@ -182,15 +182,26 @@ func (p *producer) start(lines ...*line) {
 		return
 	}
 	p.mu.Unlock()
-	deliveries := make([]*delivery, 0, len(lines))
+	if !p.c.sender.announce(lines...) {
+		p.c.sender.submit(p.pack(lines)...)
+	}
+}
+
+// pack makes the next batch of each line.
+func (p *producer) pack(lines []*line) (deliveries []*delivery) {
+	p.mu.Lock()
+	who := p.identity
+	p.mu.Unlock()
+	if who == nobody() && len(lines) > 0 { // it was given up meanwhile
+		p.start(lines...)
+		return nil
+	}
 	for _, l := range lines {
 		if d := p.next(l, who); d != nil {
 			deliveries = append(deliveries, d)
 		}
 	}
-	if len(deliveries) > 0 {
-		p.c.sender.submit(deliveries...)
-	}
+	return deliveries
 }
 
 // next makes the line's next batch, or frees the line where nothing waits.

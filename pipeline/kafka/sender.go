@@ -22,6 +22,8 @@ const (
 	produceInFlight = 2               // requests to one broker
 	produceBytes    = 8 << 20         // of one request, unless one batch alone has more
 	acksAll         = -1
+	// producePause lets records gather before more is sent: a request costs a broker as much as some hundred records.
+	producePause = 4 * time.Millisecond
 )
 
 // delivery is a record batch on its way to a partition. Of a producer and partition one is out at a time.
@@ -47,6 +49,7 @@ type sender struct {
 
 	mu    sync.Mutex
 	inbox []*delivery
+	lines []*line // that have records, of which batches are made when they can be sent
 	ended bool
 
 	// The rest is the loop's own.
@@ -55,6 +58,7 @@ type sender struct {
 	stale    bool // the leaders that are known are not all right
 	asking   bool
 	asked    chan struct{}
+	rest     time.Time // until when records gather
 }
 
 // result is what became of a request: the deliveries to repeat.
@@ -85,10 +89,19 @@ func (s *sender) submit(deliveries ...*delivery) {
 		}
 		return
 	}
-	select {
-	case s.kick <- struct{}{}:
-	default:
+	tell(s.kick)
+}
+
+// announce says that lines have something to send. After the client has ended it says no.
+func (s *sender) announce(lines ...*line) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
 	}
+	s.lines = append(s.lines, lines...)
+	tell(s.kick)
+	return true
 }
 
 func (s *sender) run(ctx context.Context) {
@@ -118,16 +131,30 @@ func (s *sender) run(ctx context.Context) {
 // take moves what was submitted behind what waits already.
 func (s *sender) take(last bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	lines := s.lines
 	s.waiting = append(s.waiting, s.inbox...)
-	s.inbox, s.ended = nil, last
+	s.inbox, s.lines, s.ended = nil, nil, last
+	s.mu.Unlock()
+	s.waiting = append(s.waiting, s.c.producer.pack(lines)...)
+}
+
+// empty says whether nothing was submitted.
+func (s *sender) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.inbox)+len(s.lines) == 0
 }
 
 // dispatch sends what can be sent and says when to look again, if time alone is a reason to.
 func (s *sender) dispatch(ctx context.Context) (time.Duration, bool) {
-	s.take(false)
 	now := time.Now()
 	var next alarm
+	switch {
+	case !s.rest.After(now):
+		s.take(false)
+	case !s.empty():
+		next.set(s.rest)
+	}
 	groups := map[int32]*group{}
 	rest := s.waiting[:0]
 	for _, d := range s.waiting {
@@ -140,6 +167,7 @@ func (s *sender) dispatch(ctx context.Context) (time.Duration, bool) {
 	for id, g := range groups {
 		for _, batch := range g.requests {
 			s.requests[id]++
+			s.rest = now.Add(producePause)
 			s.c.tasks.Go(func() { s.send(ctx, g, batch) })
 		}
 	}
