@@ -21,7 +21,7 @@ func PlaceOf(in In) Place { return Place{Topic: in.Topic, Partition: in.Partitio
 
 // CauseOf returns where the record's cause stands; it says no where the record does not tell.
 func CauseOf(r Record) (Place, bool) {
-	text, _ := header(r, CauseHeader)
+	text, _ := header(&r, CauseHeader)
 	topic, rest, _ := strings.Cut(string(text), "/")
 	partition, offset, _ := strings.Cut(rest, "/")
 	p, err := strconv.Atoi(partition)

@@ -13,10 +13,23 @@ func Decode(r Record) (In, error) {
 	if err != nil {
 		return In{}, err
 	}
+	return inOf(&r, m, string(r.Key)), nil
+}
+
+// DecodeView is Decode for who handles a record and forgets it: the message's texts are views of the record's bytes.
+func DecodeView(r *Record) (In, error) {
+	m, err := schemas.DecodeView(r.Headers, r.Value)
+	if err != nil {
+		return In{}, err
+	}
+	return inOf(r, m, schemas.TextView(r.Key)), nil
+}
+
+func inOf(r *Record, m schemas.Message, key string) In {
 	return In{
-		Attributes: m.Attributes, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Key: string(r.Key), Body: m.Body, record: &r,
-	}, nil
+		Attributes: m.Attributes, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: key, Body: m.Body,
+		record: r,
+	}
 }
 
 // Encode makes the record of a message, under the message's key.

@@ -223,31 +223,31 @@ func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []R
 	r.mu.Unlock()
 	if r.journal {
 		for _, e := range next.journal.Read(b.Records) {
-			for _, record := range e.Records {
-				if record.Offset < next.silent {
+			for i := range e.Records {
+				if e.Records[i].Offset < next.silent {
 					continue
 				}
-				ins, letters = r.decode(stage, record, ins, letters)
+				ins, letters = r.decode(stage, &e.Records[i], ins, letters)
 			}
 		}
 		return next, ins, letters
 	}
-	for _, record := range b.Records {
-		ins, letters = r.decode(stage, record, ins, letters)
+	for i := range b.Records {
+		ins, letters = r.decode(stage, &b.Records[i], ins, letters)
 	}
 	return next, ins, letters
 }
 
-func (r *reader) decode(stage string, record Record, ins []In, letters []Record) ([]In, []Record) {
-	if r.concerns != nil && !r.concerns(record) {
+func (r *reader) decode(stage string, record *Record, ins []In, letters []Record) ([]In, []Record) {
+	if r.concerns != nil && !r.concerns(*record) {
 		return ins, letters
 	}
-	in, err := Decode(record)
+	in, err := DecodeView(record)
 	if err == nil && !r.journal {
 		err = CheckKey(in, r.partitions)
 	}
 	if err != nil {
-		return ins, append(letters, DeadLetter(stage, record, err.Error()))
+		return ins, append(letters, DeadLetter(stage, *record, err.Error()))
 	}
 	return append(ins, in), letters
 }

@@ -66,18 +66,19 @@ func (j *Journal) Read(records []Record) []Entry {
 		j.open = &open
 	}
 	var entries []Entry
-	for _, r := range records {
+	for i := range records {
+		r := &records[i]
 		if r.Offset < j.Next {
 			continue
 		}
 		j.Next = r.Offset + 1
 		if history, ok := header(r, TakeoverHeader); ok {
-			j.takeover(r, string(history))
+			j.takeover(r.Offset, string(history))
 			continue
 		}
 		if text, ok := header(r, EntryHeader); ok {
 			j.drop()
-			j.begin(r, string(text))
+			j.begin(r.Offset, string(text), len(records)-i)
 		}
 		if e, ok := j.take(r); ok {
 			entries = append(entries, e)
@@ -86,21 +87,21 @@ func (j *Journal) Read(records []Record) []Entry {
 	return entries
 }
 
-func (j *Journal) takeover(r Record, history string) {
+func (j *Journal) takeover(offset int64, history string) {
 	j.drop()
-	j.Epoch = r.Offset
+	j.Epoch = offset
 	if j.History == "" {
 		j.History = history
 	}
 }
 
 // take adds the record to the open entry, and returns that if the record completes it and it counts.
-func (j *Journal) take(r Record) (Entry, bool) {
+func (j *Journal) take(r *Record) (Entry, bool) {
 	if j.open == nil {
 		j.Skipped++
 		return Entry{}, false
 	}
-	j.open.Records = append(j.open.Records, r)
+	j.open.Records = append(j.open.Records, *r)
 	if j.missing--; j.missing > 0 {
 		return Entry{}, false
 	}
@@ -114,13 +115,14 @@ func (j *Journal) take(r Record) (Entry, bool) {
 	return e, true
 }
 
-// begin opens the entry whose header the record carries; one that cannot be read is none.
-func (j *Journal) begin(r Record, text string) {
+// begin opens the entry whose header the record there carries, of which no more than so many records are at hand; one
+// that cannot be read is none.
+func (j *Journal) begin(offset int64, text string, ahead int) {
 	e, count, err := parseEntryHeader(text)
 	if err != nil {
 		return
 	}
-	e.Offset = r.Offset
+	e.Offset, e.Records = offset, make([]Record, 0, min(count, ahead))
 	j.open, j.missing = &e, count
 	j.counts = e.Epoch == j.Epoch && e.From == j.To
 }
@@ -190,7 +192,7 @@ func parseEntryHeader(text string) (Entry, int, error) {
 	return e, int(n[3]), nil
 }
 
-func header(r Record, key string) ([]byte, bool) {
+func header(r *Record, key string) ([]byte, bool) {
 	for _, h := range r.Headers {
 		if h.Key == key {
 			return h.Value, true

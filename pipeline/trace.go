@@ -59,9 +59,9 @@ func Trace(to Tracer, t Traced, sources iter.Seq2[string, schemas.Trace], follow
 		if len(t.Follows) >= TracedMax {
 			break
 		}
-		cause, _ := header(r, schemas.HeaderCause)
+		cause, _ := header(&r, schemas.HeaderCause)
 		if parent, ok := from[string(cause)]; ok {
-			id, _ := header(r, schemas.HeaderID)
+			id, _ := header(&r, schemas.HeaderID)
 			t.Follows = append(t.Follows, TracedFollow{
 				Topic: r.Topic, ID: string(id), Trace: schemas.TraceOf(r.Headers), From: parent,
 			})

@@ -130,7 +130,19 @@ const headersOften = 9
 // be read. Headers that are not the envelope's are nobody's business here; fields of the body that a newer
 // version has added are kept as they are.
 func Decode(headers []Header, value []byte) (Message, error) {
-	m, kind, err := openEnvelope(headers)
+	return decode(headers, value, copied, Unmarshal)
+}
+
+// DecodeView is Decode for who reads much and keeps little: texts and bytes of the message are views of the record's,
+// which nobody may change, and which stay in memory as long as any of them.
+func DecodeView(headers []Header, value []byte) (Message, error) {
+	return decode(headers, value, TextView, UnmarshalView)
+}
+
+func decode(
+	headers []Header, value []byte, text func([]byte) string, unmarshal func([]byte, proto.Message) error,
+) (Message, error) {
+	m, kind, err := openEnvelope(headers, text)
 	if err != nil {
 		return Message{}, err
 	}
@@ -138,7 +150,7 @@ func Decode(headers []Header, value []byte) (Message, error) {
 		return Message{}, fmt.Errorf("body of %s has %d bytes, at most %d are allowed",
 			kind, len(value), limit)
 	}
-	if err := Unmarshal(value, m.Body); err != nil {
+	if err := unmarshal(value, m.Body); err != nil {
 		return Message{}, fmt.Errorf("body of %d bytes is no %s: %s", len(value), kind, plainSpaces(err))
 	}
 	if err := Validate(m.Body); err != nil {
@@ -148,10 +160,10 @@ func Decode(headers []Header, value []byte) (Message, error) {
 }
 
 // openEnvelope returns the message with its attributes and with an empty body of its type.
-func openEnvelope(headers []Header) (Message, string, error) {
+func openEnvelope(headers []Header, text func([]byte) string) (Message, string, error) {
 	e, errs := envelopeHeaders(headers)
 	m := Message{Attributes: Attributes{
-		ID: string(e[atID].value), Source: string(e[atSource].value), Cause: string(e[atCause].value),
+		ID: text(e[atID].value), Source: text(e[atSource].value), Cause: text(e[atCause].value),
 	}}
 	if trace := e[atTrace].value; trace != nil {
 		m.Trace = ParseTrace(trace)

@@ -62,6 +62,10 @@ func TestGoldenDecodes(t *testing.T) {
 			t.Errorf("Decode(%s): %v", file, err)
 			continue
 		}
+		view, err := schemas.DecodeView(parseHeaders(string(headers)), value)
+		if err != nil || !proto.Equal(view.Body, m.Body) || view.Attributes != m.Attributes {
+			t.Errorf("DecodeView(%s) = %v, %v, want %v", file, view, err, m)
+		}
 		want, ok := all[strings.TrimSuffix(filepath.Base(file), ".bin")]
 		if !ok {
 			continue

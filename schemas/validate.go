@@ -136,18 +136,16 @@ const (
 	letters uint64 = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64)
 )
 
-// isOf says whether the text has nothing but the characters of two sets: of those up to 63, and of those above.
+// isOf says whether the text has nothing but the characters of two sets: of those up to 63, and of those above. It
+// looks at all of it, without a branch: nearly every text is right.
 func isOf(text string, low, high uint64) bool {
+	sets := [4]uint64{low, high} // of what is no ASCII nothing is allowed
+	all := ^uint64(0)
 	for i := range len(text) {
-		set, b := low, text[i]
-		if b >= 64 {
-			set, b = high, b-64
-		}
-		if set>>b&1 == 0 { // of what is no ASCII nothing is left
-			return false
-		}
+		b := text[i]
+		all &= sets[b>>6] >> (b & 63)
 	}
-	return true
+	return all&1 != 0
 }
 
 // text checks what is taken as it is: a party, a reference. Spaces, quotes and newlines are part of it.

@@ -3,6 +3,7 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -11,6 +12,7 @@ import (
 type generated interface {
 	MarshalVTStrict() ([]byte, error)
 	UnmarshalVT([]byte) error
+	UnmarshalVTUnsafe([]byte) error
 }
 
 // Marshal writes a message of this package: its fields in the order of their numbers, so that equal messages are
@@ -25,7 +27,16 @@ func Marshal(m proto.Message) ([]byte, error) {
 
 // Unmarshal reads a message of this package into an empty one, and keeps the fields that it does not know. It takes
 // texts as they are; Validate asks that they are UTF-8.
-func Unmarshal(value []byte, m proto.Message) (err error) {
+func Unmarshal(value []byte, m proto.Message) error {
+	return unmarshal(value, m, generated.UnmarshalVT)
+}
+
+// UnmarshalView is Unmarshal into a message whose texts and bytes are views of the value.
+func UnmarshalView(value []byte, m proto.Message) error {
+	return unmarshal(value, m, generated.UnmarshalVTUnsafe)
+}
+
+func unmarshal(value []byte, m proto.Message, read func(generated, []byte) error) (err error) {
 	g, ok := m.(generated)
 	if !ok {
 		return fmt.Errorf("read a %s: it is no message of this package", typeOf(m))
@@ -35,5 +46,12 @@ func Unmarshal(value []byte, m proto.Message) (err error) {
 			err = errors.New("its bytes contradict each other")
 		}
 	}()
-	return g.UnmarshalVT(value)
+	return read(g, value)
 }
+
+// TextView is the bytes as a text, without a copy: nobody may change them any more.
+func TextView(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // nobody changes them
+}
+
+func copied(b []byte) string { return string(b) }

@@ -26,6 +26,10 @@ func TestMarshalIsProtobufs(t *testing.T) {
 		if err := schemas.Unmarshal(want, read); err != nil || !proto.Equal(read, body) {
 			t.Errorf("%s: Unmarshal = %v, %v, want %v", name, read, err, body)
 		}
+		view := body.ProtoReflect().New().Interface()
+		if err := schemas.UnmarshalView(want, view); err != nil || !proto.Equal(view, body) {
+			t.Errorf("%s: UnmarshalView = %v, %v, want %v", name, view, err, body)
+		}
 	}
 }
 
@@ -41,6 +45,10 @@ func FuzzUnmarshal(f *testing.F) {
 		for name, body := range kinds {
 			ours, theirs := body.ProtoReflect().New().Interface(), body.ProtoReflect().New().Interface()
 			err := schemas.Unmarshal(value, ours)
+			view := body.ProtoReflect().New().Interface()
+			if viewed := schemas.UnmarshalView(value, view); (viewed == nil) != (err == nil) || !proto.Equal(view, ours) {
+				t.Errorf("%s: Unmarshal = %v, %v, UnmarshalView = %v, %v", name, ours, err, view, viewed)
+			}
 			if schemas.Validate(ours) != nil || err != nil {
 				continue
 			}

@@ -28,6 +28,7 @@ a second one ends at once.`,
 			if err != nil {
 				return err
 			}
+			collectSeldom()
 			logger := flags.logger(c.ErrOrStderr())
 			begun := func(*system) error { return nil }
 			return failed(flags.runStages(c.Context(), flags.place(), keys, logger, begun))

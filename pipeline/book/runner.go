@@ -219,7 +219,9 @@ func (r *Runner) plan(records []pipeline.Record) ([]plan, [][]string) {
 	commands := make([][]string, len(records))
 	width := Width(r.Book)
 	for i, record := range records {
-		p, fields, err := r.planOne(record)
+		p := &plans[i]
+		p.record = record
+		fields, err := r.planOne(p)
 		if err != nil {
 			p.unreadable = err.Error()
 			fields = []string{Unreadable}
@@ -227,30 +229,29 @@ func (r *Runner) plan(records []pipeline.Record) ([]plan, [][]string) {
 		for len(fields) < width {
 			fields = append(fields, "")
 		}
-		plans[i], commands[i] = p, fields
+		commands[i] = fields
 	}
 	return plans, commands
 }
 
-func (r *Runner) planOne(record pipeline.Record) (p plan, fields []string, err error) {
-	p.record = record
+func (r *Runner) planOne(p *plan) (fields []string, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("reading it panicked: %v", cause)
 		}
 	}()
-	if p.in, err = pipeline.Decode(record); err != nil {
-		return p, nil, err
+	if p.in, err = pipeline.DecodeView(&p.record); err != nil {
+		return nil, err
 	}
 	if fields, err = r.Book.Plan(p.in); err != nil {
-		return p, nil, err
+		return nil, err
 	}
 	for _, field := range fields {
 		if len(field) > FieldMax {
-			return p, nil, fmt.Errorf("a field of the command has %d bytes, must have at most %d", len(field), FieldMax)
+			return nil, fmt.Errorf("a field of the command has %d bytes, must have at most %d", len(field), FieldMax)
 		}
 	}
-	return p, fields, pipeline.CheckKey(p.in, r.Partitions)
+	return fields, pipeline.CheckKey(p.in, r.Partitions)
 }
 
 // record makes the entry of an answer: one record for each command.
