@@ -46,7 +46,8 @@ func FuzzUnmarshal(f *testing.F) {
 			ours, theirs := body.ProtoReflect().New().Interface(), body.ProtoReflect().New().Interface()
 			err := schemas.Unmarshal(value, ours)
 			view := body.ProtoReflect().New().Interface()
-			if viewed := schemas.UnmarshalView(value, view); (viewed == nil) != (err == nil) || !proto.Equal(view, ours) {
+			viewed := schemas.UnmarshalView(value, view)
+			if (viewed == nil) != (err == nil) || !proto.Equal(view, ours) {
 				t.Errorf("%s: Unmarshal = %v, %v, UnmarshalView = %v, %v", name, ours, err, view, viewed)
 			}
 			if schemas.Validate(ours) != nil || err != nil {

@@ -1,11 +1,9 @@
 package kafka
 
-import (
-	"testing"
-)
+import "testing"
 
-// Readers of one partition share a request where one answer serves them; whoever stands before what is asked for is left
-// out of it, comes next, and is not waited for.
+// Readers of one partition share a request where one answer serves them; whoever stands before what is asked for is
+// left out of it, comes next, and is not waited for.
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	at := place{topic: "t"}

@@ -12,7 +12,8 @@ import (
 	"github.com/aval-systems/aval/pipeline"
 )
 
-// Several who read one partition, from where each of them stands, all get all that is there, in order, while more comes.
+// Several who read one partition, from where each of them stands, all get all that is there, in order, while more
+// comes.
 func TestManyReadOnePartition(t *testing.T) {
 	t.Parallel()
 	c := connect(t, server(t))
