@@ -30,6 +30,20 @@ func journey(t *testing.T) string {
 	return commands.String()
 }
 
+// tellServers is a shell's command that prints what `make up` does: of real servers, by the script that started them.
+func tellServers(t *testing.T, at localtest.Pair) string {
+	t.Helper()
+	run := os.Getenv("AVAL_TEST_RUN")
+	if at.Name == "embedded" || run == "" {
+		return "echo 'export AVAL_KAFKA=" + at.Kafka + " AVAL_REDIS=" + at.Redis + "'"
+	}
+	script, err := filepath.Abs("../../deploy/local/servers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "'" + script + "' env --name '" + run + "'"
+}
+
 // TestReadme runs the README's commands as they stand there. Only what builds the program and what starts the servers
 // was done before.
 func TestReadme(t *testing.T) {
@@ -47,7 +61,7 @@ func TestReadme(t *testing.T) {
 			prelude := `set -eu
 make() {
 	echo "make $*" >> made
-	case "$*" in *up*) echo "export AVAL_KAFKA=` + at.Kafka + ` AVAL_REDIS=` + at.Redis + `" ;; esac
+	case "$*" in *up*) ` + tellServers(t, at) + ` ;; esac
 }
 `
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
