@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -43,6 +44,35 @@ func TestArchitectureShowsTheMetrics(t *testing.T) {
 	if !strings.Contains(string(text), telemetry.Table()) {
 		t.Errorf("ARCHITECTURE.md does not show the metrics as they are; they are\n%s", telemetry.Table())
 	}
+}
+
+// The document shows the settings and the exit codes as they are.
+func TestArchitectureShowsTheSettings(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), settingsMarkdown()) {
+		t.Errorf("ARCHITECTURE.md does not show the settings as they are; they are\n%s", settingsMarkdown())
+	}
+	for line := range strings.Lines(exitHelp) {
+		code, means, ok := strings.Cut(strings.TrimSpace(line), "  ")
+		if row := "| " + code + " | " + means + " |\n"; ok && !strings.Contains(string(text), row) {
+			t.Errorf("ARCHITECTURE.md does not show the exit codes as they are: it lacks %s", row)
+		}
+	}
+}
+
+// settingsMarkdown is the table of settings, as the document shows it.
+func settingsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| setting | variable | default | is |\n|---|---|---|---|\n")
+	for _, s := range settingsTable() {
+		def, help := s.explained()
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", s.name, s.variable(), def, help)
+	}
+	return b.String()
 }
 
 // Every stage that the registry names as a reader or an owner is one that can be run.

@@ -29,21 +29,26 @@ may be one of YAML's. What is secret is no flag: others could see it. A name tha
 	table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "  SETTING\tVARIABLE\tDEFAULT\tIS")
 	for _, s := range settingsTable() {
-		def := s.def
-		if s.kind == kindStages {
-			def = "all"
-		}
-		help := s.help
-		if len(s.one) > 0 {
-			help += ": " + oneOf(s.one)
-		}
-		if s.secret() {
-			help += "; no flag"
-		}
+		def, help := s.explained()
 		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", s.name, s.variable(), def, help)
 	}
 	_ = table.Flush() // it writes into memory
 	return &cobra.Command{Use: "settings", Short: "What can be set, and how", Long: text.String()}
+}
+
+// explained says what the setting is, and is by default.
+func (s setting) explained() (def, help string) {
+	def, help = s.def, s.help
+	if s.kind == kindStages {
+		def = "all"
+	}
+	if len(s.one) > 0 {
+		help += ": " + oneOf(s.one)
+	}
+	if s.secret() {
+		help += "; no flag"
+	}
+	return def, help
 }
 
 // guide makes the help and the messages of all commands alike.
@@ -59,8 +64,40 @@ func guide(root *cobra.Command) {
 			c.Args = knownCommand
 			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 		}
+		c.Args = taught(c.Args)
 	}
 	each(root)
+}
+
+// taught says of arguments that are wrong what is wrong with them, and where to learn what they are.
+func taught(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		return nil
+	}
+	return func(c *cobra.Command, args []string) error {
+		err := check(c, args)
+		if _, said := errors.AsType[*codeError](err); err == nil || said {
+			return err
+		}
+		if none := cobra.NoArgs(c, args); none != nil && none.Error() == err.Error() {
+			err = fmt.Errorf("%s takes flags alone, and is given %q", c.CommandPath(), args[0])
+		}
+		return usage("%w; see %s --help", err, c.CommandPath())
+	}
+}
+
+// absentFlags names the flags that the command cannot do without.
+func absentFlags(c *cobra.Command) error {
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if len(f.Annotations[cobra.BashCompOneRequiredFlag]) > 0 && !f.Changed {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	if len(names) == 0 {
+		return nil
+	}
+	return usage("%s: %s is missing; see %s --help", c.CommandPath(), strings.Join(names, ", "), c.CommandPath())
 }
 
 // knownCommand names the command that is likely meant by one that is none.

@@ -1,8 +1,9 @@
 // Command aval issues electronic certificates: a bank's undertaking to pay, secured by money that is frozen on
 // the buyer's account.
 //
-//	aval demo   plays all parties over a file of orders, on an embedded Kafka and Redis or on real ones
-//	aval run    runs the stages against real servers
+// There is a file for each command, named after it; rootCommand lists them. What commands share stands in exit.go (the
+// exit codes), help.go, output.go (-o), settings*.go (flags, variables and the file), servers.go and system.go (which
+// finds the servers, and knows the stages).
 package main
 
 import (
@@ -65,9 +66,14 @@ buyer's account. A seller invites; the receiving bank vouches and routes; the is
 the buyer agrees with an account; the issuing bank freezes the amount and issues.
 
 ` + exitHelp,
-		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return loadSettings(c, environ) },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := absentFlags(c); err != nil {
+				return err
+			}
+			return loadSettings(c, environ)
+		},
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.AddCommand(
 		accountCommand(),

@@ -226,7 +226,7 @@ func checkStages(names []string) error {
 		}
 	}
 	if len(errs) > 0 {
-		return fmt.Errorf("%w: there are %s", errors.Join(errs...), strings.Join(stageNames(), ", "))
+		return fmt.Errorf("%w; there are %s", inOneLine(errors.Join(errs...)), strings.Join(stageNames(), ", "))
 	}
 	return nil
 }
