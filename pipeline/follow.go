@@ -145,11 +145,12 @@ func Follows(s Stage, in In) (records []Record, err error) {
 	if err != nil || len(outs) == 0 {
 		return nil, err
 	}
-	cause := PlaceOf(in).header()
+	cause, source := PlaceOf(in).header(), "/aval/"+s.Name
+	records = make([]Record, 0, len(outs))
 	for _, out := range outs {
 		record, err := Encode(out.Topic, schemas.Message{
 			Attributes: schemas.Attributes{
-				ID: out.ID, Source: "/aval/" + s.Name, Cause: in.ID, Time: in.Time, Trace: in.Trace.Follow(out.ID),
+				ID: out.ID, Source: source, Cause: in.ID, Time: in.Time, Trace: in.Trace.Follow(out.ID),
 			},
 			Body: out.Body,
 		})

@@ -11,14 +11,12 @@ const codeSize = 3 // bytes of a currency's code
 
 // Exponent says how many digits after the point the currency's amounts have, and whether it is known.
 func Exponent(currency string) (int, bool) {
-	if len(currency) != codeSize || strings.Trim(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return 0, false
+	for rest := currencies; len(rest) > codeSize; rest = strings.TrimPrefix(rest[codeSize+1:], " ") {
+		if rest[:codeSize] == currency {
+			return int(rest[codeSize] - '0'), true
+		}
 	}
-	i := strings.Index(currencies, currency)
-	if i < 0 {
-		return 0, false
-	}
-	return int(currencies[i+codeSize] - '0'), true
+	return 0, false
 }
 
 // Currencies returns the codes of all known currencies.

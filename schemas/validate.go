@@ -189,8 +189,11 @@ func (c check) account(field, account string) {
 
 // accountOf checks an account that a certain bank must keep.
 func (c check) accountOf(field, account, bankField, bank string) {
-	c.account(field, account)
-	if of, ok := BankOf(account); ok && of != bank {
+	of, ok := BankOf(account)
+	switch {
+	case !ok:
+		c.account(field, account)
+	case of != bank:
 		c.fault(field, "is kept by %s, must be kept by the bank of %s", of, bankField)
 	}
 }

@@ -17,7 +17,7 @@ const (
 	fetchWait = 250 * time.Millisecond // a long poll
 	// fetchPause lets records gather before a broker is asked again, unless an answer brought much: a request costs
 	// the broker as much as some hundred records, and a batch each of its readers as much as some dozen.
-	fetchPause = 8 * time.Millisecond
+	fetchPause = 12 * time.Millisecond
 	fetchMuch  = 1 << 20
 )
 

@@ -107,8 +107,12 @@ func (c *Config) fill() {
 	}
 }
 
-// linger is how long what is to be sent gathers: a request costs the broker as much as some hundred records.
-const linger = 10 * time.Millisecond
+// How long what is to be sent gathers: a request costs the broker as much as some hundred records. Answers have
+// gathered already, in the fetch that brought what they answer.
+const (
+	linger       = 15 * time.Millisecond
+	lingerAnswer = 2 * time.Millisecond
+)
 
 // patience is how long nothing may come out before what is missing counts as lost.
 const patience = 30 * time.Second
