@@ -95,6 +95,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		runCommand(),
 		settingsTopic(),
 		topicsCommand(),
+		verifyCommand(),
 		withdrawCommand(),
 		watchCommand(),
 	)

@@ -247,19 +247,29 @@ func (s *Store) again(ctx context.Context, v view) (view, error) {
 	return now, err
 }
 
-// scanPacked visits bucket by bucket, in the order of the digits: what is split meanwhile stays in its place there.
+// scanPacked visits the rows of all buckets.
 func (s *Store) scanPacked(
 	ctx context.Context, v view, tables []string, visit func(field, value string) error,
 ) error {
+	return s.scanBuckets(ctx, v, func(v view, _, bucket string) error {
+		rows, err := s.rowsOf(bucket, v, tables)
+		if err != nil {
+			return err
+		}
+		for field, value := range rows {
+			if err := visit(field, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// scanBuckets visits bucket by bucket, in the order of the digits: what is split meanwhile stays in its place there.
+func (s *Store) scanBuckets(ctx context.Context, v view, visit func(v view, name, bucket string) error) error {
 	const end = 1 << (2 * digitsMax)
 	for at := 0; at < end; {
-		var names []string
-		next := at
-		for len(names) < rowsPage && next < end {
-			name := string(v.spread.name(digits4(next, digitsMax)))
-			names = append(names, name)
-			next = (number4(name) + 1) << (2 * (digitsMax - len(name)))
-		}
+		names, next := v.spread.names(at, end)
 		var page *redis.SliceCmd
 		err := s.atOnce(ctx, v, func(p redis.Pipeliner) {
 			page = p.HMGet(ctx, s.rowsKey(v.shard, v.generation), names...)
@@ -272,33 +282,28 @@ func (s *Store) scanPacked(
 		if err != nil {
 			return err
 		}
-		if err := s.visitBuckets(page.Val(), v, tables, visit); err != nil {
-			return err
+		for i, b := range page.Val() {
+			bucket, there := b.(string)
+			if !there {
+				continue
+			}
+			if err := visit(v, names[i], bucket); err != nil {
+				return err
+			}
 		}
 		at = next
 	}
 	return nil
 }
 
-func (s *Store) visitBuckets(
-	buckets []any, v view, tables []string, visit func(field, value string) error,
-) error {
-	for _, b := range buckets {
-		bucket, there := b.(string)
-		if !there {
-			continue
-		}
-		rows, err := s.rowsOf(bucket, v, tables)
-		if err != nil {
-			return err
-		}
-		for field, value := range rows {
-			if err := visit(field, value); err != nil {
-				return err
-			}
-		}
+// names are those of a page of buckets, from a place among the digits on, and where the next page begins.
+func (sp spread) names(at, end int) (names []string, next int) {
+	for len(names) < rowsPage && at < end {
+		name := string(sp.name(digits4(at, digitsMax)))
+		names = append(names, name)
+		at = (number4(name) + 1) << (2 * (digitsMax - len(name)))
 	}
-	return nil
+	return names, at
 }
 
 // state reads header and tables at one moment.

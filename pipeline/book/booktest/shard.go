@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/pipeline/book"
+	"github.com/aval-systems/aval/pipeline/fold"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -36,10 +38,12 @@ type Shard struct {
 	book    book.Book
 	client  *redis.Client
 	store   *book.Store
+	space   string // the namespace
 	runner  *book.Runner
 	log     *log
 	journal pipeline.Journal
 	folded  map[string]map[string]string // the journal's changes, applied
+	fold    *fold.Fold                   // the same, as the program does it
 }
 
 // Command is a message of the command topic.
@@ -57,6 +61,7 @@ func New(t T, b book.Book, address string) *Shard {
 		t: t, book: b, client: client,
 		log: &log{topics: map[string][]pipeline.Record{}}, folded: map[string]map[string]string{},
 	}
+	s.fold = fold.New(s.log, b.Journal(), 0)
 	s.takeover()
 	return s
 }
@@ -64,7 +69,8 @@ func New(t T, b book.Book, address string) *Shard {
 // takeover makes a runner with an empty Redis, which recovers from the journal.
 func (s *Shard) takeover() {
 	s.t.Helper()
-	s.store = book.NewStore(s.client, rand.Text(), s.book)
+	s.space = rand.Text()
+	s.store = book.NewStore(s.client, s.space, s.book)
 	s.runner = &book.Runner{
 		Book: s.book, Store: s.store, Log: s.log, Partitions: 1, Owner: "test",
 		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
@@ -82,6 +88,64 @@ func (s *Shard) Rebuild() {
 
 // Store is the shard's state, for who reads it in another way than Tables. Its number is 0.
 func (s *Shard) Store() *book.Store { return s.store }
+
+// PlantBytes changes bytes of packed rows in Redis, as they stand there.
+func (s *Shard) PlantBytes(before, after string) {
+	s.t.Helper()
+	place, err := s.store.Place(s.t.Context(), 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	key := s.header() + ":" + place.Generation + ":rows"
+	buckets, err := s.client.HGetAll(s.t.Context(), key).Result()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	found := 0
+	for name, bucket := range buckets {
+		if strings.Contains(bucket, before) {
+			found++
+			s.plant(key, name, strings.ReplaceAll(bucket, before, after))
+		}
+	}
+	if found != 1 {
+		s.t.Fatalf("%d buckets have %q", found, before)
+	}
+}
+
+// PlantPlain writes a row of a plain table into Redis that nobody has decided, or, without a value, removes one.
+func (s *Shard) PlantPlain(table, field, value string) {
+	s.t.Helper()
+	place, err := s.store.Place(s.t.Context(), 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.plant(s.header()+":"+place.Generation+":"+table, field, value)
+}
+
+// PlantHeader does the same to the header.
+func (s *Shard) PlantHeader(field, value string) {
+	s.t.Helper()
+	s.plant(s.header(), field, value)
+}
+
+func (s *Shard) header() string { return s.space + ":{" + s.book.Name() + ":0}" }
+
+func (s *Shard) plant(key, field, value string) {
+	s.t.Helper()
+	var err error
+	if value == "" {
+		err = s.client.HDel(s.t.Context(), key, field).Err()
+	} else {
+		err = s.client.HSet(s.t.Context(), key, field, value).Err()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Log holds the shard's topics.
+func (s *Shard) Log() pipeline.Log { return s.log }
 
 // Decide gives the commands to the book as one batch, and returns an item of the journal for each.
 func (s *Shard) Decide(commands ...Command) []pipeline.In {
@@ -126,13 +190,13 @@ func (s *Shard) read() []pipeline.In {
 			s.t.Fatalf("item is a %T", in.Body)
 		}
 		for _, c := range item.GetDecision().GetChanges() {
-			fold(s.folded, c)
+			change(s.folded, c)
 		}
 	}
 	return items
 }
 
-func fold(tables map[string]map[string]string, c *schemas.Change) {
+func change(tables map[string]map[string]string, c *schemas.Change) {
 	table := tables[c.GetTable()]
 	switch {
 	case c.GetField() == "":
@@ -146,19 +210,41 @@ func fold(tables map[string]map[string]string, c *schemas.Change) {
 	}
 }
 
-// Tables returns all tables, after it has compared what Redis holds with what the journal says.
+// Tables returns all tables, after it has compared what Redis holds, and what is folded, with what the journal says.
 func (s *Shard) Tables() map[string]map[string]string {
 	s.t.Helper()
 	state, err := s.store.State(s.t.Context(), 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.sameFold(state)
 	for name, table := range state.Tables {
 		if !maps.Equal(table, s.folded[name]) {
 			s.t.Fatalf("table %s of Redis is\n%v, the journal says\n%v", name, table, s.folded[name])
 		}
 	}
 	return state.Tables
+}
+
+// sameFold compares the fold with the journal's changes, and its position with that of Redis.
+func (s *Shard) sameFold(state book.State) {
+	s.t.Helper()
+	if err := s.fold.To(s.t.Context(), state.At); err != nil {
+		s.t.Fatal(err)
+	}
+	if at := s.fold.Position(); at.To != state.At || at.Digest != state.Digest {
+		s.t.Fatalf("the fold stands at %+v, Redis at %d with %s", at, state.At, state.Digest)
+	}
+	for name := range state.Tables {
+		rows := map[string]string{}
+		_ = s.fold.Rows(name, func(field, value string) error {
+			rows[field] = value
+			return nil
+		})
+		if !maps.Equal(rows, s.folded[name]) || s.fold.Len(name) != len(rows) {
+			s.t.Fatalf("table %s is folded to\n%v, the journal says\n%v", name, rows, s.folded[name])
+		}
+	}
 }
 
 // log keeps topics of one partition in memory.
