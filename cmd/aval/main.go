@@ -91,6 +91,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		manCommand(),
 		noticeCommand(),
 		preIssueCommand(),
+		rebuildCommand(),
 		requestCommand(),
 		runCommand(),
 		settingsTopic(),

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/aval-systems/aval/consumers/certificate"
+	"github.com/aval-systems/aval/pipeline/embedded"
 	"github.com/aval-systems/aval/pipeline/kafka"
 )
 
@@ -78,4 +81,53 @@ func (f *serverFlags) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// keptFlags are serverFlags of a command that can also work on what `demo` and `dev` left in a folder.
+type keptFlags struct {
+	serverFlags
+
+	dataDir string
+}
+
+func (f *keptFlags) register(c *cobra.Command, more ...group) {
+	f.serverFlags.register(c, more...)
+	c.Flags().StringVar(&f.dataDir, "data-dir", "",
+		"work on what aval demo or aval dev left in this folder, in place of servers")
+	_ = c.MarkFlagDirname("data-dir")
+}
+
+// check says what is wrong with the flags.
+func (f *keptFlags) check() error {
+	if f.dataDir == "" {
+		return f.serverFlags.check()
+	}
+	for _, name := range []string{"kafka", "redis"} {
+		if f.is(name) {
+			return usage("--data-dir is of embedded servers, and %s names real ones: give one of them", f.names(name))
+		}
+	}
+	if _, err := os.Stat(filepath.Join(f.dataDir, "kafka")); err != nil {
+		return usage("--data-dir %s: aval demo or aval dev left nothing there: %w", f.dataDir, err)
+	}
+	return f.serverFlags.check()
+}
+
+// connect finds the system, in the folder or where the servers are, by a function such as connect or connectKafka. Who
+// connects, closes. Redis of a folder is empty: it keeps nothing.
+func (f *keptFlags) connect(
+	ctx context.Context, logger *slog.Logger, find func(context.Context, place, *slog.Logger) (*system, error),
+) (s *system, closeAll func() error, err error) {
+	p, closeServers := f.place(), func() error { return nil }
+	if f.dataDir != "" {
+		servers, err := embedded.Start(ctx, embedded.Config{Dir: f.dataDir, Logger: logger})
+		if err != nil {
+			return nil, nil, &codeError{code: exitUnchecked, err: err}
+		}
+		p, closeServers = embeddedPlace(p, servers), servers.Close
+	}
+	if s, err = find(ctx, p, logger); err != nil {
+		return nil, nil, errors.Join(err, closeServers())
+	}
+	return s, func() error { return errors.Join(s.close(), closeServers()) }, nil
 }

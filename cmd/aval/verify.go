@@ -25,7 +25,7 @@ const (
 const differencesMax = 10_000
 
 func verifyCommand() *cobra.Command {
-	var flags serverFlags
+	var flags keptFlags
 	var of shardFlags
 	var format output
 	c := &cobra.Command{
@@ -38,6 +38,8 @@ each row; shards are verified side by side, one for each processor.
 Every difference is told with its book, shard, row and field: a row that Redis lacks, one that it has too many, one
 whose field has another value, and a header that names another position, history or owner than the journal. Redis is
 only a view of the journals: ` + "`aval rebuild --force --shards …`" + ` writes it anew.
+
+A folder of --data-dir has journals alone: their state is written into an empty Redis, and verified there.
 
 Exit codes: 0 no difference, 1 differences, 2 wrong usage or settings, 4 something could not be checked.`,
 		Example: `  aval verify
@@ -73,16 +75,24 @@ type verified struct {
 }
 
 func verify(
-	ctx context.Context, flags *serverFlags, of shardFlags, format output, stdout, stderr io.Writer,
-) error {
-	s, err := connect(ctx, flags.place(), flags.logger(stderr))
+	ctx context.Context, flags *keptFlags, of shardFlags, format output, stdout, stderr io.Writer,
+) (err error) {
+	if err := flags.check(); err != nil {
+		return err
+	}
+	s, closeAll, err := flags.connect(ctx, flags.logger(stderr), connect)
 	if err != nil {
 		return err
 	}
-	defer s.close() //nolint:errcheck // nothing was written
+	defer func() { err = errors.Join(err, closeAll()) }()
 	refs, err := of.chosen(s.partitions)
 	if err != nil {
 		return err
+	}
+	if flags.dataDir != "" { // whose Redis is empty: what is verified is that the journals can be written there
+		if _, err := s.rebuild(ctx, refs, wholeJournals(refs), false, stderr); err != nil {
+			return err
+		}
 	}
 	found, left, err := s.verify(ctx, refs, stderr)
 	if err != nil {

@@ -87,7 +87,7 @@ func TestABookMeasuresAndTraces(t *testing.T) {
 	counts := map[string]int{
 		"decided toy done": 1, "decided toy refused": 1, "decided toy repeat": 2, "decided toy conflict": 1,
 		"refused toy insufficient": 1, "refused toy conflict": 1,
-		"takeover toy ": 2, "recovered toy ": 1, "fenced toy ": 1,
+		"takeover toy ": 2, "recovered toy ": 1, "rebuilt toy ": 1, "fenced toy ": 1,
 	}
 	if !reflect.DeepEqual(m.counts, counts) {
 		t.Errorf("counted %v, want %v", m.counts, counts)
@@ -95,6 +95,7 @@ func TestABookMeasuresAndTraces(t *testing.T) {
 	called := map[string]int{
 		"decide toy ": 5, "decide toy  failed": 1, "append toy ": 5,
 		"redis toy enter": 2, "redis toy decide": 2, "redis toy apply": 1,
+		"redis toy reset": 1, "redis toy adopt": 1,
 	}
 	if !reflect.DeepEqual(m.called, called) {
 		t.Errorf("called %v, want %v", m.called, called)

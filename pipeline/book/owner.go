@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aval-systems/aval/pipeline"
+	"github.com/aval-systems/aval/pipeline/fold"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -103,6 +104,9 @@ func (r *Runner) align(ctx context.Context, o *owner, header Header, chain []pip
 	start, tail := chain[0], chain[len(chain)-1]
 	for _, p := range chain {
 		if p.To == header.At && p.Digest == header.Digest {
+			if p.To == 0 && tail.To > 0 {
+				return r.rebuild(ctx, o, tail)
+			}
 			return r.apply(ctx, o, p, tail)
 		}
 	}
@@ -116,13 +120,60 @@ func (r *Runner) align(ctx context.Context, o *owner, header Header, chain []pip
 	}
 	r.Logger.WarnContext(ctx, "redis contradicts the journal; the shard is rebuilt", "book", r.Book.Name(),
 		"shard", o.shard, "redis_at", header.At, "journal_at", tail.To)
+	return r.rebuild(ctx, o, tail)
+}
+
+// foldsMax bounds how many shards a process has in its memory at a time, to write their states anew.
+const foldsMax = 4
+
+// rebuild begins the state anew: it is folded from the journal in memory, and written once.
+func (r *Runner) rebuild(ctx context.Context, o *owner, tail pipeline.Position) error {
+	leave, err := r.enterFold(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	began := time.Now()
+	f := fold.New(r.Log, r.Book.Journal(), o.shard)
+	if err := f.To(ctx, tail.To); err != nil {
+		if broken := (*fold.BrokenError)(nil); errors.As(err, &broken) {
+			return &LogError{Problem: broken.Problem}
+		}
+		return fmt.Errorf("rebuild: %w", err)
+	}
+	if at := f.Position(); at.To != tail.To || at.Digest != tail.Digest {
+		return &LogError{Problem: fmt.Sprintf("%s was read to command %d, and now goes to %d", f, tail.To, at.To)}
+	}
 	next := fmt.Sprintf("%d.%d", o.epoch, r.Now().UnixNano())
 	if err := r.Store.Reset(ctx, o.place, next); err != nil {
 		return err
 	}
-	o.generation, o.spread = next, spread{depth: r.Store.depth}
 	r.count(pipeline.EventRebuilt)
-	return r.apply(ctx, o, pipeline.Position{}, tail)
+	r.count(pipeline.EventRecovered)
+	o.generation, o.spread, o.at, o.digest = next, spread{depth: r.Store.depth}, 0, ""
+	if o.spread, err = r.Store.load(ctx, o.place, f, tail); err != nil {
+		return err
+	}
+	r.Logger.InfoContext(ctx, "rebuilt", "book", r.Book.Name(), "shard", o.shard, "to", tail.To,
+		"entries", f.Items(), "took", time.Since(began))
+	r.settle(o, tail)
+	return nil
+}
+
+// enterFold waits until there is memory for one more shard.
+func (r *Runner) enterFold(ctx context.Context) (leave func(), err error) {
+	r.mu.Lock()
+	if r.folds == nil {
+		r.folds = make(chan struct{}, foldsMax)
+	}
+	folds := r.folds
+	r.mu.Unlock()
+	select {
+	case folds <- struct{}{}:
+		return func() { <-folds }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // scan reads the journal from start up to the owner's own last record and returns the positions at the entries'

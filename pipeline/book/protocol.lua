@@ -157,6 +157,17 @@ if step == 'split' then
   return { 'split' }
 end
 
+-- adopt GENERATION FROM DIGEST TO NEXT-DIGEST DEPTH SPLIT ERA ROWS LENGTHS: the rows of the generation were written from
+-- elsewhere, while the header stood where no journal leads to, and are whole.
+if step == 'adopt' then
+  if header.at ~= from or header.digest ~= digest then
+    return mismatch()
+  end
+  call('HSET', KEYS[1], 'at', to, 'digest', ARGV[7], 'depth', ARGV[8], 'split', ARGV[9], 'era', ARGV[10],
+    'rows', ARGV[11], 'lengths', ARGV[12])
+  return { 'adopted' }
+end
+
 -- Plain rows, by table and field: false where there is none. What is written stands in dirty, in order.
 local key, cache, dirty = {}, {}, {}
 for i, name in ipairs(plain) do

@@ -44,6 +44,7 @@ type Runner struct {
 
 	mu     sync.Mutex
 	owners map[int]*owner
+	folds  chan struct{} // one for each shard that is folded
 }
 
 func (r *Runner) source() string { return "/aval/" + r.Book.Name() }

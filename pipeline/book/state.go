@@ -282,16 +282,24 @@ func (s *Store) scanBuckets(ctx context.Context, v view, visit func(v view, name
 		if err != nil {
 			return err
 		}
-		for i, b := range page.Val() {
-			bucket, there := b.(string)
-			if !there {
-				continue
-			}
-			if err := visit(v, names[i], bucket); err != nil {
-				return err
-			}
+		err = eachBucket(page.Val(), func(i int, bucket string) error { return visit(v, names[i], bucket) })
+		if err != nil {
+			return err
 		}
 		at = next
+	}
+	return nil
+}
+
+func eachBucket(page []any, visit func(i int, bucket string) error) error {
+	for i, b := range page {
+		bucket, there := b.(string)
+		if !there {
+			continue
+		}
+		if err := visit(i, bucket); err != nil {
+			return err
+		}
 	}
 	return nil
 }

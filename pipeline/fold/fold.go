@@ -300,6 +300,50 @@ func (f *Fold) rows(name string, visit func(r row, raw []byte) error) error {
 	return nil
 }
 
+// Bounds of what Grouped sorts.
+const (
+	groupBits = 24
+	tableBits = 4
+	refBits   = 64 - groupBits - tableBits
+)
+
+// Grouped visits the rows of some tables, 16 at most, in the order of groups, which are below 2^24. The fold must not
+// go on meanwhile.
+func (f *Fold) Grouped(
+	tables []string, group func(field string) int, visit func(group, table int, field, value string) error,
+) error {
+	total := 0
+	for _, name := range tables {
+		total += f.Len(name)
+	}
+	refs := make([]uint64, 0, total)
+	for i, name := range tables {
+		t := f.tables[name]
+		if t == nil {
+			continue
+		}
+		for _, slot := range t.slots {
+			if slot == 0 {
+				continue
+			}
+			r, _ := t.at(slot)
+			g := uint64(group(unpacked(r.field, r.flags&flagFieldHex != 0))) //nolint:gosec // it is small
+			refs = append(refs, g<<(64-groupBits)|uint64(i)<<refBits|slot&placeMask)
+		}
+	}
+	slices.Sort(refs)
+	for _, ref := range refs {
+		table := int(ref >> refBits & (1<<tableBits - 1))
+		r, _ := f.tables[tables[table]].at(ref & (1<<refBits - 1))
+		g := int(ref >> (64 - groupBits))
+		field, value := unpacked(r.field, r.flags&flagFieldHex != 0), unpacked(r.value, r.flags&flagValueHex != 0)
+		if err := visit(g, table, field, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // String names the shard's journal and position, for people.
 func (f *Fold) String() string {
 	return f.topic + "/" + strconv.Itoa(f.shard) + " up to command " + strconv.FormatInt(f.folded.To, 10)
