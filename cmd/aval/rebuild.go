@@ -38,7 +38,8 @@ that a shard that was cut off is never taken for whole: the same command again g
 
 The owner of a shard does the same by itself when it takes over an empty Redis; this command does it for all shards at
 once, before any owner starts. Nothing is lost if owners work meanwhile: what is written is what the journal says, and
-an owner applies what came after. A Redis that has a shard already is refused without --force, before anything is written.
+an owner applies what came after. A Redis that has a shard already is refused without --force, before anything is
+written.
 
 With --to the state is that of a moment of the past: for a Redis to look at, since an owner would bring it up to date.
 TIME is when the broker took the journal's records in; OFFSET is a command's, of one shard of one book.`,

@@ -57,7 +57,7 @@ func (r *Rebuilder) Look(ctx context.Context, shard int) (kept bool, err error) 
 	switch {
 	case err != nil:
 		return false, err
-	case !p.Found || p.Digest == Loading || r.Force:
+	case !p.Found || p.At == 0 || r.Force: // nothing is there yet, or nothing whole
 		return false, nil
 	case strings.HasPrefix(p.Generation, rebuiltPrefix):
 		return true, nil

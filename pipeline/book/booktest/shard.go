@@ -9,6 +9,7 @@ package booktest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -39,6 +40,7 @@ type Shard struct {
 	client  *redis.Client
 	store   *book.Store
 	space   string // the namespace
+	spaces  map[*book.Store]string
 	runner  *book.Runner
 	log     *log
 	journal pipeline.Journal
@@ -71,6 +73,12 @@ func (s *Shard) takeover() {
 	s.t.Helper()
 	s.space = rand.Text()
 	s.store = book.NewStore(s.client, s.space, s.book)
+	s.own()
+}
+
+// own makes a runner, which takes the shard over.
+func (s *Shard) own() {
+	s.t.Helper()
 	s.runner = &book.Runner{
 		Book: s.book, Store: s.store, Log: s.log, Partitions: 1, Owner: "test",
 		Logger: slog.New(slog.DiscardHandler), Now: time.Now,
@@ -88,6 +96,66 @@ func (s *Shard) Rebuild() {
 
 // Store is the shard's state, for who reads it in another way than Tables. Its number is 0.
 func (s *Shard) Store() *book.Store { return s.store }
+
+// Other is the store of an empty Redis, so to speak: of another namespace of the same.
+func (s *Shard) Other() *book.Store {
+	space := rand.Text()
+	store := book.NewStore(s.client, space, s.book)
+	if s.spaces == nil {
+		s.spaces = map[*book.Store]string{}
+	}
+	s.spaces[store] = space
+	return store
+}
+
+// CutOff is the store that Other gave, whose connection ends after so many calls.
+func (s *Shard) CutOff(other *book.Store, calls int) *book.Store {
+	s.t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: s.client.Options().Addr, MaxRetries: -1})
+	s.t.Cleanup(func() { _ = client.Close() })
+	client.AddHook(&cut{left: calls})
+	return book.NewStore(client, s.spaces[other], s.book)
+}
+
+// Move has the shard taken over in the Redis that Other gave.
+func (s *Shard) Move(other *book.Store) {
+	s.t.Helper()
+	s.space, s.store = s.spaces[other], other
+	s.own()
+}
+
+// Recover has the shard taken over where it is.
+func (s *Shard) Recover() {
+	s.t.Helper()
+	s.own()
+}
+
+// errCut is what a call finds whose connection has ended.
+var errCut = errors.New("the connection was cut")
+
+// cut ends a connection after some calls.
+type cut struct{ left int }
+
+func (*cut) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *cut) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if c.left--; c.left < 0 {
+			command.SetErr(errCut)
+			return errCut
+		}
+		return next(ctx, command)
+	}
+}
+
+func (c *cut) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if c.left--; c.left < 0 {
+			return errCut
+		}
+		return next(ctx, commands)
+	}
+}
 
 // PlantBytes changes bytes of packed rows in Redis, as they stand there.
 func (s *Shard) PlantBytes(before, after string) {
