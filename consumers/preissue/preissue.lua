@@ -18,13 +18,8 @@ local ALREADY = {
 }
 
 -- content is the part of the terms' token that stands for the invitation's own content.
-local function content(terms)
-  return string.sub(terms, -8)
-end
-
--- command(c): the command's identifier as a row has it, which is its key, if that is a token.
-local function command(c)
-  return string.byte(c[KEY]) < 128 and c[KEY] or c[ID]
+local function content(s, terms)
+  return string.sub(s.bytes(terms), -8)
 end
 
 -- pre_issue(c, s): what is known of the invitation's pre-issue, or nil.
@@ -33,7 +28,8 @@ local function pre_issue(c, s)
   local row = s.get('decided', k, i)
   if row then
     local verb, at = string.match(row, '^(%a+) ()')
-    return { verb = verb, terms = string.sub(row, at, at + 24), by = string.sub(row, at + 26) }
+    local terms, by = s.cut(string.sub(row, at))
+    return { verb = verb, terms = terms, by = by }
   end
   local terms = s.get('open', k, i)
   return terms and { terms = terms }
@@ -47,7 +43,7 @@ local function offer(c, s, known)
     if known.terms == c[TERMS_TOKEN] then
       return 'repeat'
     end
-    return content(known.terms) == content(c[TERMS_TOKEN]) and 'conflict terms' or 'conflict'
+    return content(s, known.terms) == content(s, c[TERMS_TOKEN]) and 'conflict terms' or 'conflict'
   end
   local why = s.untimely(c)
   if why then
@@ -78,7 +74,7 @@ function book.decide(c, s)
     return 'refused ' .. c[FAULT]
   end
   if known.verb then
-    local by = command(c) .. ' '
+    local by = s.word(c[KEY]) .. ' '
     if string.sub(known.by, 1, #by) ~= by then
       return ALREADY[known.verb]
     end
@@ -90,6 +86,6 @@ function book.decide(c, s)
   end
   s.turn('open', 'decided', c[INVITATION], c[INVITATION_KEY], c[INVITATION_BUCKET],
     c[VERB] .. ' ' .. c[TERMS] .. ' ' .. c[ID] .. ' ' .. c[DIGEST],
-    c[VERB] .. ' ' .. c[TERMS_TOKEN] .. ' ' .. command(c) .. ' ' .. c[TOKEN])
+    c[VERB] .. ' ' .. c[TERMS_TOKEN] .. ' ' .. s.word(c[KEY]) .. ' ' .. c[TOKEN])
   return 'done'
 end

@@ -82,7 +82,7 @@ var rowsLua string
 var decideLua string
 
 // layout names how a state is kept. A state of another layout is rebuilt from the journal.
-const layout = "2"
+const layout = "3"
 
 // script is the book's part in the protocol.
 func script(b Book) string {

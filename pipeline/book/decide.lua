@@ -86,7 +86,7 @@ end
 -- known(k, i): may there be rows with the key in the bucket? If not, there are none.
 function s.known(k, i)
   local b = buckets[i]
-  return b and find(b, k, 7, true)
+  return b and find(b, k, 5, true)
 end
 
 local function got(name, k, i)
@@ -140,17 +140,52 @@ function s.amounts(x, y, z)
 end
 
 -- hex(token): the 32 digits that a token stands for.
+local plain_bytes = { ['\1\1'] = '\0', ['\1\2'] = '\1' }
+local to_hex
 if rawget(_G, 'struct') then -- the embedded Redis has none
   local unpack_words = struct.unpack
-  function s.hex(token)
-    return format('%08x%08x%08x%08x', unpack_words('>I4I4I4I4', token, 2))
+  function to_hex(bytes)
+    return format('%08x%08x%08x%08x', unpack_words('>I4I4I4I4', bytes))
   end
 else
-  function s.hex(token)
-    return (string.gsub(sub(token, 2), '.', function(c)
+  function to_hex(bytes)
+    return (string.gsub(bytes, '.', function(c)
       return format('%02x', byte(c))
     end))
   end
+end
+
+function s.hex(token)
+  return to_hex(s.bytes(token))
+end
+
+-- bytes(token): what it stands for.
+function s.bytes(token)
+  local bytes = sub(token, 2)
+  if #bytes == byte(token) then
+    return bytes
+  end
+  return (string.gsub(bytes, '\1.', plain_bytes))
+end
+
+-- cut(text): the token with which the words of a value begin, and the words behind it.
+function s.cut(text)
+  local size = byte(text)
+  local last = 1 + size
+  local token = sub(text, 1, last)
+  if find(token, '\1', 2, true) then
+    last = 1
+    for _ = 1, size do
+      last = last + (byte(text, last + 1) == 1 and 2 or 1)
+    end
+    token = sub(text, 1, last)
+  end
+  return token, sub(text, last + 2)
+end
+
+-- word(k): a key as a word of a value.
+function s.word(k)
+  return byte(k, 2) ~= 2 and sub(k, 2) or sub(k, 3, -2)
 end
 
 -- seen(c): what stands under the command's identifier: nil, repeat [why], or conflict.

@@ -13,22 +13,26 @@ import (
 // digitsMax is how many digits to the base 4 an identifier has: of so many buckets one is its own, at most.
 const digitsMax = 12
 
-// Sizes of tokens, which are their first bytes.
+// Sizes of tokens, which are their first bytes, and the bytes that mean something in a row.
 const (
-	tokenSize  = 16
-	tokenLong  = 24
-	tokenOther = 128 // added to the length of an identifier that is no such token
+	tokenSize = 16
+	tokenLong = 24
+
+	rowBegins = 0
+	escape    = 1 // written before 1 and 2 in the place of 0 and 1
+	textEnds  = 2 // around an identifier that is no token
 )
 
 // errPacked says that a packed row is none that the script writes.
 var errPacked = errors.New("a packed row cannot be read")
 
-// appendKey appends the key of an identifier.
+// appendKey appends the key of an identifier, with the byte with which its row begins.
 func appendKey(b []byte, id string) []byte {
+	b = append(b, rowBegins)
 	if packed, ok := appendToken(b, id); ok {
 		return packed
 	}
-	return append(append(b, tokenOther+byte(len(id))), id...) //nolint:gosec // at most FieldMax
+	return append(append(append(b, textEnds), id...), textEnds)
 }
 
 // appendToken appends the token of a word, if it has one.
@@ -44,9 +48,37 @@ func appendToken(b []byte, word string) ([]byte, bool) {
 		if high > 15 || low > 15 {
 			return b[:at], false
 		}
-		b = append(b, high<<4|low)
+		if c := high<<4 | low; c > escape {
+			b = append(b, c)
+		} else {
+			b = append(b, escape, c+1)
+		}
 	}
 	return b, true
+}
+
+// readToken returns what a token at the beginning of a packed text stands for, and its length there; zero if it is none.
+func readToken(packed string) (bytes []byte, length int) {
+	if !isToken(packed) {
+		return nil, 0
+	}
+	bytes = make([]byte, 0, tokenLong)
+	at := 1
+	for range packed[0] {
+		if at < len(packed) && packed[at] == escape {
+			at++
+			if at < len(packed) {
+				bytes = append(bytes, packed[at]-1)
+			}
+		} else if at < len(packed) {
+			bytes = append(bytes, packed[at])
+		}
+		at++
+	}
+	if at > len(packed) {
+		return nil, 0
+	}
+	return bytes, at
 }
 
 // digit is the value of a hexadecimal digit, or more than 15.
@@ -83,14 +115,13 @@ func appendTokens(b []byte, value string) []byte {
 func plainValue(packed string) (string, error) {
 	b := make([]byte, 0, 2*len(packed))
 	for rest := packed; ; {
-		size := wordSize(rest)
-		switch {
-		case size > len(rest):
-			return "", errPacked
-		case isToken(rest):
-			b = hex.AppendEncode(b, []byte(rest[1:size]))
-		default:
+		bytes, size := readToken(rest)
+		if size > 0 {
+			b = hex.AppendEncode(b, bytes)
+		} else if size = strings.IndexByte(rest, ' '); size >= 0 {
 			b = append(b, rest[:size]...)
+		} else {
+			b, size = append(b, rest...), len(rest)
 		}
 		if rest = rest[size:]; rest == "" {
 			break
@@ -106,20 +137,9 @@ func plainValue(packed string) (string, error) {
 	return string(b), nil
 }
 
-// isToken says whether a packed value begins with a token.
+// isToken says whether a packed text begins with a token.
 func isToken(packed string) bool {
 	return packed != "" && (packed[0] == tokenSize || packed[0] == tokenLong)
-}
-
-// wordSize is how long the first word of a packed value is, or must be.
-func wordSize(packed string) int {
-	if isToken(packed) {
-		return 1 + int(packed[0])
-	}
-	if end := strings.IndexByte(packed, ' '); end >= 0 {
-		return end
-	}
-	return len(packed)
 }
 
 // seedOf makes buckets' names nobody's choice but the history's.
@@ -154,7 +174,7 @@ func appendDigits(b []byte, seed uint64, id string) []byte {
 // packedRow is a row of a bucket.
 type packedRow struct {
 	table int // from 0
-	key   string
+	field string
 	value string
 	whole string // as it stands in the bucket
 }
@@ -197,31 +217,27 @@ func (s *Store) half(table int) (half uint32, rotates bool) {
 	return uint32(at) % 2, table < 2 || at >= 0 //nolint:gosec // few
 }
 
+// readRow reads the row with which a part of a bucket begins.
 func readRow(b string) (packedRow, error) {
-	size, at := int(b[0]), 1
-	if size >= 128 && len(b) > 1 {
-		size, at = (size-128)<<8|int(b[1]), 2
+	end := strings.IndexByte(b[1:], rowBegins) + 1
+	if end == 0 {
+		end = len(b)
 	}
-	if size < 3 || len(b) < at+size {
-		return packedRow{}, errPacked
+	r := packedRow{whole: b[:end]}
+	body := b[1:end]
+	bytes, size := readToken(body)
+	switch {
+	case b[0] != rowBegins:
+		return r, errPacked
+	case size > 0:
+		r.field = hex.EncodeToString(bytes)
+	case body != "" && body[0] == textEnds:
+		size = strings.IndexByte(body[1:], textEnds) + 2
+		r.field = body[1:max(1, size-1)]
 	}
-	body := b[at : at+size]
-	length := int(body[1]) + 1
-	if body[1] > tokenOther {
-		length -= tokenOther
+	if r.field == "" || size >= len(body) || body[size] == 0 {
+		return r, errPacked
 	}
-	if body[0] == 0 || len(body) < 1+length {
-		return packedRow{}, errPacked
-	}
-	return packedRow{
-		table: int(body[0]) - 1, key: body[1 : 1+length], value: body[1+length:], whole: b[:at+size],
-	}, nil
-}
-
-// plainKey is the identifier of a key.
-func plainKey(key string) string {
-	if key[0] > tokenOther {
-		return key[1:]
-	}
-	return hex.EncodeToString([]byte(key[1:]))
+	r.table, r.value = int(body[size])-1, body[size+1:]
+	return r, nil
 }

@@ -3,11 +3,13 @@
 -- The rows of all packed tables stand in buckets, the fields of one HASH. A bucket is the era in which it was written, 4
 -- bytes, and its rows:
 --
---   SIZE   of the rest of the row, in one byte below 128, else in two, of which the first has 128 added
+--   0      a byte that is nowhere else in a row: so a row is found by one search for its key
+--   KEY    the identifier, as a token: a byte of its length, and its bytes, of which 0 and 1 are written 1 1 and 1 2. Of
+--          32 or 48 hexadecimal digits these are 16 or 24; any other text stands between two bytes 2
 --   TABLE  a byte, the table's number in `packed`
---   KEY    the identifier, as a token: a byte of its length, and its bytes. Of 32 or 48 hexadecimal digits these are 16
---          or 24; of any other text itself, and its length has 128 added
 --   VALUE  in which words of 32 or 48 hexadecimal digits are tokens
+--
+-- A key that a command brings begins with the 0.
 --
 -- A bucket's name is the first digits, to the base 4, of what the caller makes of the identifier: `depth` of them, or one
 -- more where these lie before `split`. The caller moves that on (step split), so that buckets stay small.
@@ -15,13 +17,13 @@
 -- An era ends where the older halves are forgotten: their rows count no more, and go when their bucket is written next.
 local split, era, count = header.split, tonumber(header.era), tonumber(header.rows)
 
-local tag, half = {}, {} -- of a table: its number; by number: which half it is
+local tag, tags, half = {}, {}, {} -- of a table: its number; by number: the byte; which half it is
 local lengths = {} -- by a table's number: how many rows of it count; count is of all, with those that do not
 for length in string.gmatch(header.lengths, '%d+') do
   lengths[#lengths + 1] = tonumber(length)
 end
 for i, name in ipairs(packed) do
-  tag[name], lengths[i] = i, lengths[i] or 0
+  tag[name], tags[i], lengths[i] = i, char(i), lengths[i] or 0
 end
 for _, name in ipairs(halves) do
   half[tag[name]] = tonumber(sub(name, -1))
@@ -44,35 +46,30 @@ local function valid(b, t)
   return age == 0 or age == 1 and h ~= era % 2
 end
 
--- after(b, p): of the row at p in the bucket b: where the next begins, and where its table stands.
+-- after(b, p): where the row behind the one at p in the bucket b begins.
 local function after(b, p)
-  local size = byte(b, p)
-  if size < 128 then
-    return p + 1 + size, p + 1
+  return find(b, '\0', p + 1, true) or #b + 1
+end
+
+-- table_at(b, p): where the table of the row at p in the bucket b stands.
+local function table_at(b, p)
+  local size = byte(b, p + 1)
+  if size == 2 then
+    return find(b, '\2', p + 2, true) + 1
   end
-  return p + 2 + (size - 128) * 256 + byte(b, p + 1), p + 2
+  local q = p + 2
+  for _ = 1, size do
+    q = q + (byte(b, q) == 1 and 2 or 1)
+  end
+  return q
 end
 
 -- locate(b, k, t): the row of the table t with the key k in the bucket b: where it begins, where the next one does and
--- where its value does; nil if there is none. The key's bytes may stand within other rows too.
+-- where its value does; nil if there is none.
 local function locate(b, k, t)
-  local p, at = 5, find(b, k, 7, true)
-  while at and p <= #b do -- it may stand within the last row
-    local size, q = byte(b, p), p + 1
-    if size > 127 then
-      size, q = (size - 128) * 256 + byte(b, q), q + 1
-    end
-    if q >= at then -- what was found stands within the row before
-      at = find(b, k, q + 1, true)
-    else
-      if q + 1 == at then
-        if byte(b, q) == t then
-          return p, q + size, at + #k
-        end
-        at = find(b, k, q + size, true)
-      end
-      p = q + size
-    end
+  local p = find(b, k .. tags[t], 5, true)
+  if p then
+    return p, after(b, p), p + #k + 1
   end
   return nil
 end
@@ -88,8 +85,8 @@ end
 local function renew(b)
   local parts, p = { stamp }, 5
   while p <= #b do
-    local next, q = after(b, p)
-    if valid(b, byte(b, q)) then
+    local next = after(b, p)
+    if valid(b, byte(b, table_at(b, p))) then
       parts[#parts + 1] = sub(b, p, next - 1)
     else
       count = count - 1
@@ -115,28 +112,20 @@ local function open(i)
   return b
 end
 
--- framed(t, size): what stands before the key of a row whose key and value have so many bytes.
-local function framed(t, size)
-  if size < 127 then
-    return char(size + 1, t)
-  end
-  return char(128 + floor((size + 1) / 256), (size + 1) % 256, t)
-end
-
 -- add(t, k, i, head, rest): writes a row that is not there yet, in the bucket i. Its value is given in two parts.
 local function add(t, k, i, head, rest)
-  buckets[i] = open(i) .. framed(t, #k + #head + #rest) .. k .. head .. rest
+  buckets[i] = open(i) .. k .. tags[t] .. head .. rest
   count, lengths[t] = count + 1, lengths[t] + 1
 end
 
 -- exchange(t, k, i, u, value): in place of a row of the table t one of the table u; without value none.
 local function exchange(t, k, i, u, value)
   local b = open(i)
-  local p, next = locate(b, k, t)
+  local p, next, v = locate(b, k, t)
   lengths[t] = lengths[t] - 1
   if value then
     lengths[u] = lengths[u] + 1
-    buckets[i] = sub(b, 1, p - 1) .. framed(u, #k + #value) .. k .. value .. sub(b, next)
+    buckets[i] = sub(b, 1, v - 2) .. tags[u] .. value .. sub(b, next)
     return
   end
   b = sub(b, 1, p - 1) .. sub(b, next)

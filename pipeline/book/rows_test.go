@@ -102,20 +102,20 @@ func TestRowsOfAStateThatIsRebuiltMeanwhileSaySo(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	store := book.NewStore(client, "test", toy{30})
 	for field, value := range map[string]string{
-		"generation": "7", "layout": "2", "history": "h", "depth": "4", "split": "", "rows": "1", "era": "0",
+		"generation": "7", "layout": "3", "history": "h", "depth": "5", "split": "", "rows": "1", "era": "0",
 	} {
 		server.HSet(headerKey, field, value)
 	}
 	server.HSet(headerKey+":7:sums", "a", "1", "b", "2")
-	server.HSet(headerKey+":7:rows", "0000", "\x00\x00\x00\x00\x81a\x01\x01x")
+	server.HSet(headerKey+":7:rows", "00000", "\x00\x00\x00\x00\x00\x02a\x02\x01x")
 	for _, table := range []string{"seen", "sums"} {
 		server.HSet(headerKey, "generation", "7")
 		err := store.Rows(t.Context(), 0, table, func(string, string) error {
 			server.HSet(headerKey, "generation", "8")
 			return nil
 		})
-		if table == "seen" && err == nil { // a small plain table is one page
-			t.Errorf("rows of %s of two states were visited as if they were of one", table)
+		if table == "seen" && !strings.Contains(fmt.Sprint(err), "rebuilt") { // a small plain table is one page
+			t.Errorf("rows of %s of two states were visited as if they were of one: %v", table, err)
 		}
 	}
 	if _, found, err := store.Row(t.Context(), 0, "sums", "a"); found || err != nil {

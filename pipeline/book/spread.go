@@ -140,7 +140,7 @@ func (s *Store) divide(seed uint64, bucket string, sp spread) (parts [bucketSons
 		parts[i] = binary.BigEndian.AppendUint32(nil, sp.era)
 	}
 	for _, r := range rows {
-		digit := appendDigits(nil, seed, plainKey(r.key))[sp.depth] - '0'
+		digit := appendDigits(nil, seed, r.field)[sp.depth] - '0'
 		parts[digit] = append(parts[digit], r.whole...)
 	}
 	return parts, all - len(rows), nil

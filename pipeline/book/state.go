@@ -197,7 +197,7 @@ func (s *Store) rowsOf(bucket string, v view, tables []string) (map[string]strin
 		if !slices.Contains(tables, s.packed[r.table]) {
 			continue
 		}
-		field := plainKey(r.key)
+		field := r.field
 		if _, there := rows[field]; there {
 			if half, _ := s.half(r.table); half != v.current {
 				continue
@@ -340,7 +340,7 @@ func (s *Store) state(ctx context.Context, v view) (State, error) {
 			return State{}, fmt.Errorf("bucket %s: %w", name, err)
 		}
 		for _, r := range rows {
-			if st.Tables[s.packed[r.table]][plainKey(r.key)], err = plainValue(r.value); err != nil {
+			if st.Tables[s.packed[r.table]][r.field], err = plainValue(r.value); err != nil {
 				return State{}, fmt.Errorf("bucket %s: %w", name, err)
 			}
 		}
