@@ -68,9 +68,26 @@ local function opened(a)
   return string.sub(a.tail, -32)
 end
 
+local changed = {} -- accounts, in order
+
+local function mark_changed(a)
+  if not a.changed then
+    a.changed = true
+    changed[#changed + 1] = a
+  end
+end
+
 local function save(s, a)
   accounts[a.id] = a
-  s.write('accounts', a.id, a.head .. a.balance_text .. ' ' .. a.reserved_text .. a.tail)
+  mark_changed(a)
+  s.tell('accounts', a.id, a.head .. a.balance_text .. ' ' .. a.reserved_text .. a.tail)
+end
+
+-- finish writes what became of the accounts.
+function book.finish(s)
+  for _, a in ipairs(changed) do
+    s.keep('accounts', a.id, a.head .. a.balance_text .. ' ' .. a.reserved_text .. a.tail)
+  end
 end
 
 local function set_balance(s, a, x)

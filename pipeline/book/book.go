@@ -90,9 +90,16 @@ func script(b Book) string {
 		"-- @book\n", b.Lua(), "-- @rows\n", rowsLua, "-- @decide\n", decideLua,
 	).Replace(protocolLua)
 	return strings.NewReplacer(
-		"-- @take\n", takeLua(fields(b)), "-- @join\n", joinLua(), "'@group'", strconv.Itoa(answerGroup),
+		"-- @take\n", takeLua(fields(b)), "-- @quick\n", quickLua(b), "-- @join\n", joinLua(), "'@group'", strconv.Itoa(answerGroup), "'@head'", strconv.Itoa(quickHead),
 		"'@layout'", "'"+layout+"'", "'@width'", strconv.Itoa(Width(b)),
 	).Replace(text)
+}
+
+func quickLua(b Book) string {
+	if q, ok := b.(Quicker); ok {
+		return q.QuickLua()
+	}
+	return "local quick\n"
 }
 
 // plainTables and packedTables are the names of all tables, in the script's order.

@@ -2,6 +2,7 @@ package book
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -111,11 +112,14 @@ func (k Kind) width() int {
 type framer struct {
 	fields []Field
 	plain  []string // the plain tables but the clock
-	head   int      // bytes
+	packed []string
+	quick  Quicker // or nil
+	head   int     // bytes
 }
 
 func newFramer(b Book) framer {
-	f := framer{fields: fields(b), plain: b.Tables().Plain}
+	f := framer{fields: fields(b), plain: b.Tables().Plain, packed: packedTables(b)}
+	f.quick, _ = b.(Quicker)
 	for _, field := range f.fields {
 		f.head += field.Kind.width()
 	}
@@ -123,19 +127,27 @@ func newFramer(b Book) framer {
 }
 
 // frame is the commands, whose fields are at most FieldMax bytes long, as the arguments of the script: the batch, how
-// many buckets and how many fields of each plain table there are, and the words.
+// many buckets there are, what quick takes, how many fields of each plain table there are, the words, the texts that
+// quick takes, and the buckets' names.
 func (f *framer) frame(seed uint64, sp spread, commands [][]string) []any {
-	b := framing{framer: f, seed: seed, spread: sp, buckets: map[string]int{}}
+	b := framing{framer: f, seed: seed, spread: sp, buckets: map[string]int{}, words: f.words(commands)}
 	b.batch = make([]byte, 0, len(commands)*256)
-	words := f.words(commands)
+	q := Quick{framing: &b, tables: f.packed, current: strconv.Itoa(int(sp.era % 2))}
 	for _, c := range commands {
-		b.command(c, words.index)
+		at := len(b.batch)
+		b.command(c)
+		if f.quick != nil {
+			q.command(f.quick, c, at)
+		}
 	}
-	args := append(make([]any, 0, 3+len(f.plain)+len(b.names)+len(words.index)), b.batch, len(b.names))
-	for _, n := range words.counts {
+	before, behind := q.args()
+	args := append(make([]any, 0, 16+len(b.names)+len(b.words.own)+len(behind)), b.batch, len(b.names))
+	args = append(args, before...)
+	for _, n := range b.words.counts {
 		args = append(args, n)
 	}
-	return append(append(append(args, ""), words.own...), b.names...)
+	args = append(append(args, ""), b.words.own...)
+	return append(append(args, behind...), b.names...)
 }
 
 // framing is a frame that is being written.
@@ -143,26 +155,32 @@ type framing struct {
 	*framer
 	seed    uint64
 	spread  spread
+	words   words
 	batch   []byte
+	rows    []framedRow    // of the command at hand
 	buckets map[string]int // by name, from 1
 	names   []any
 	digits  [digitsMax]byte
 }
 
-func (b *framing) command(c []string, words map[string]int) {
+// framedRow is where a row's key stands in the batch, and its bucket.
+type framedRow struct{ from, to, bucket int }
+
+func (b *framing) command(c []string) {
 	at := len(b.batch)
 	b.batch = append(b.batch, make([]byte, b.head)...)
+	b.rows = b.rows[:0]
 	for i, field := range b.fields {
-		b.field(at, field, c[i], words)
+		b.field(at, field, c[i])
 		at += field.Kind.width()
 	}
 }
 
 // field writes a field behind the others, and at its place in the head what take needs to find it there.
-func (b *framing) field(at int, field Field, text string, words map[string]int) {
+func (b *framing) field(at int, field Field, text string) {
 	head := func(j, n int) { b.batch[at+j] = byte(n) } //nolint:gosec // at most FieldMax, or a half of two bytes
 	if field.Kind == SharedField || field.Kind == PlainField {
-		n := words[text]
+		n := b.words.index[text]
 		head(0, n>>8)
 		head(1, n)
 		return
@@ -177,6 +195,7 @@ func (b *framing) field(at int, field Field, text string, words map[string]int) 
 	case RowField:
 		bucket := b.bucket(text)
 		b.batch = appendKey(b.batch, text)
+		b.rows = append(b.rows, framedRow{from: before, to: len(b.batch), bucket: bucket})
 		head(1, len(b.batch)-before)
 		head(2, bucket>>8)
 		head(3, bucket)
@@ -235,8 +254,14 @@ func (w *words) add(commands [][]string, field int) {
 		}
 		last = word
 		if _, ok := w.index[word]; !ok {
-			w.index[word] = len(w.own) + 1
-			w.own = append(w.own, word)
+			w.put(word)
 		}
 	}
+}
+
+// put adds a word that is not there yet, and returns its number.
+func (w *words) put(word string) int {
+	w.own = append(w.own, word)
+	w.index[word] = len(w.own)
+	return len(w.own)
 }
