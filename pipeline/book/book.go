@@ -90,7 +90,8 @@ func script(b Book) string {
 		"-- @book\n", b.Lua(), "-- @rows\n", rowsLua, "-- @decide\n", decideLua,
 	).Replace(protocolLua)
 	return strings.NewReplacer(
-		"-- @take\n", takeLua(fields(b)), "-- @quick\n", quickLua(b), "-- @join\n", joinLua(), "'@group'", strconv.Itoa(answerGroup), "'@head'", strconv.Itoa(quickHead),
+		"-- @take\n", takeLua(fields(b)), "-- @quick\n", quickLua(b), "-- @join\n", joinLua(),
+		"'@group'", strconv.Itoa(answerGroup), "'@head'", strconv.Itoa(quickHead),
 		"'@layout'", "'"+layout+"'", "'@width'", strconv.Itoa(Width(b)),
 	).Replace(text)
 }

@@ -57,7 +57,8 @@ func appendToken(b []byte, word string) ([]byte, bool) {
 	return b, true
 }
 
-// readToken returns what a token at the beginning of a packed text stands for, and its length there; zero if it is none.
+// readToken returns what a token at the beginning of a packed text stands for, and how long it is there: zero if it is
+// none.
 func readToken(packed string) (bytes []byte, length int) {
 	if !isToken(packed) {
 		return nil, 0

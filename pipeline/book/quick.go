@@ -98,7 +98,7 @@ func (q *Quick) Key(i int) int {
 func (q *Quick) Tag(table string) {
 	for i, name := range q.tables {
 		if name == table || len(name) == len(table)+1 && name[:len(table)] == table && name[len(table):] == q.current {
-			q.texts = append(q.texts, byte(i+1)) //nolint:gosec // few
+			q.texts = append(q.texts, byte(i+1))
 			return
 		}
 	}

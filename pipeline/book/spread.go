@@ -11,7 +11,7 @@ import (
 // Packed rows stand in buckets, which must be neither many nor long. The number of buckets follows that of the rows:
 // while there are more than bucketRows in each on average, one bucket after the other becomes four.
 const (
-	bucketRows = 12
+	bucketRows = 6
 	bucketSons = 4
 	// splitsFirst, and another for each splitsEach commands, is how many buckets are split after a batch, at most:
 	// more than so many commands can make necessary.
