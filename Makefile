@@ -60,6 +60,14 @@ simulate: ## Worlds that fail in every way, from seeds: SEED=, and ROUNDS= or TI
 	go test -count 1 -v -timeout 0 -run TestNothingIsLostWhateverFails ./consumers/simulation \
 		$(if $(SEED),-seed $(SEED)) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(TIME),-for $(TIME))
 
+.PHONY: mutants
+mutants: ## Break it on purpose, in one line at a time, and say who notices (SEED=, NAMES="'one' 'another'").
+	go run ./deploy/mutants $(if $(SEED),-seed $(SEED)) $(NAMES)
+
+.PHONY: mutants-short
+mutants-short: ## The same of three faults, chosen by a fresh seed.
+	go run ./deploy/mutants -count 3 -rounds 100 -first
+
 .PHONY: test-integration
 test-integration: ## The same contracts, over the embedded servers and over real ones.
 	$(servers) with --name test -- $(go_test) -tags integration ./...

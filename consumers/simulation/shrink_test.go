@@ -15,7 +15,6 @@ const (
 // report prints what is wrong with a world, made as small as it can be made in a short time.
 func (l *lab) report(t *testing.T, p plan, w *world) {
 	t.Helper()
-	t.Logf("seed %d: %s", p.seed, strings.Join(w.violations, "\n"))
 	p = l.shrink(p, w)
 	p.traced = true
 	w = l.run(p)

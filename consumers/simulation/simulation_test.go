@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"flag"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ var (
 	seedFlag   = flag.Uint64("seed", 0, "the first seed; 0: a fresh one")
 	roundsFlag = flag.Int("rounds", 0, "how many seeds to try; 0: as many as there is time for")
 	timeFlag   = flag.Duration("for", 15*time.Second, "how long to try seeds, where their number is not given")
+	shrinkFlag = flag.Bool("shrink", true, "make what fails as small as it can be")
 )
 
 func newLab(t *testing.T) *lab {
@@ -62,7 +64,10 @@ func TestNothingIsLostWhateverFails(t *testing.T) {
 		w := l.run(plan{seed: seed, orders: ordersMax, until: troubled})
 		rounds, steps, faults = rounds+1, steps+w.steps, faults+len(w.dice.fired)
 		if len(w.violations) > 0 {
-			l.report(t, plan{seed: seed, orders: ordersMax, until: troubled}, w)
+			t.Errorf("seed %d: %s", seed, strings.Join(w.violations, "\n"))
+			if *shrinkFlag {
+				l.report(t, plan{seed: seed, orders: ordersMax, until: troubled}, w)
+			}
 			return
 		}
 		more = rounds < *roundsFlag || *roundsFlag == 0 && time.Since(began) < *timeFlag
