@@ -137,14 +137,8 @@ func (l *loader) buckets(ctx context.Context, f *fold.Fold, sp spread) error {
 
 // appendRow appends a row as the script writes it: see rows.lua.
 func appendRow(bucket []byte, table int, field, value string) []byte {
-	row := append(make([]byte, 0, 64), byte(table+1)) //nolint:gosec // few
-	row = appendTokens(appendKey(row, field), value)
-	if len(row) < tokenOther {
-		bucket = append(bucket, byte(len(row))) //nolint:gosec // it is below
-	} else {
-		bucket = append(bucket, byte(tokenOther+len(row)>>8), byte(len(row)&255)) //nolint:gosec // two bytes
-	}
-	return append(bucket, row...)
+	bucket = append(appendKey(bucket, field), byte(table+1)) //nolint:gosec // few
+	return appendTokens(bucket, value)
 }
 
 // spreadOf is how so many rows are spread that are written at once.

@@ -114,7 +114,7 @@ func (s *Store) pick(bucket string, v view, table, field string) (value *string)
 		return nil
 	}
 	for _, r := range rows {
-		if s.packed[r.table] == table && plainKey(r.key) == field {
+		if s.packed[r.table] == table && r.field == field {
 			text := shownValue(r.value)
 			return &text
 		}
@@ -167,7 +167,7 @@ func (s *Store) visitBucket(
 		return nil //nolint:nilerr // whoever asks is told
 	}
 	for _, r := range rows {
-		field := plainKey(r.key)
+		field := r.field
 		if string(v.spread.name(appendDigits(nil, v.seed, field))) != name { // where nobody looks for it
 			broken(name)
 			continue
