@@ -109,13 +109,13 @@ func TestVerifyFindsWhatWasPlanted(t *testing.T) {
 				},
 			},
 			"a hold under another name": {
-				func(s *booktest.Shard, _ map[string]map[string]string) { s.PlantBytes("\x82h1", "\x82h7") },
+				func(s *booktest.Shard, _ map[string]map[string]string) { s.PlantBytes("\x02h1\x02", "\x02h7\x02") },
 				func(tables map[string]map[string]string) []string {
 					return []string{"holds h1: row |" + tables["holds"]["h1"], "rows …: bucket unreadable|"}
 				},
 			},
-			"a length": {
-				func(s *booktest.Shard, _ map[string]map[string]string) { s.PlantBytes("\x82h1", "\x83h1") },
+			"an identifier without an end": {
+				func(s *booktest.Shard, _ map[string]map[string]string) { s.PlantBytes("\x02h1\x02", "\x02h1\x03") },
 				func(tables map[string]map[string]string) []string {
 					return []string{"holds h1: row |" + tables["holds"]["h1"], "rows …: bucket unreadable|"}
 				},
