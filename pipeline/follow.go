@@ -240,17 +240,36 @@ func (r *reader) read(stage string, b *Batch) (next state, ins []In, letters []R
 }
 
 func (r *reader) decode(stage string, record *Record, ins []In, letters []Record) ([]In, []Record) {
-	if r.concerns != nil && !r.concerns(*record) {
-		return ins, letters
+	partitions := r.partitions
+	if r.journal {
+		partitions = 0
+	}
+	in, letter, ok := Take(Stage{Name: stage, Concerns: r.concerns}, record, partitions)
+	if letter != nil {
+		letters = append(letters, *letter)
+	}
+	if ok {
+		ins = append(ins, in)
+	}
+	return ins, letters
+}
+
+// Take reads a record of a stage's input, as DecodeView does: what it says, or the dead letter of what nobody can read,
+// or neither where nothing may follow. Of a journal, where the partition is the shard whatever the key, partitions is
+// zero.
+func Take(s Stage, record *Record, partitions int) (in In, letter *Record, ok bool) {
+	if s.Concerns != nil && !s.Concerns(*record) {
+		return In{}, nil, false
 	}
 	in, err := DecodeView(record)
-	if err == nil && !r.journal {
-		err = CheckKey(in, r.partitions)
+	if err == nil && partitions > 0 {
+		err = CheckKey(in, partitions)
 	}
 	if err != nil {
-		return ins, append(letters, DeadLetter(stage, *record, err.Error()))
+		dead := DeadLetter(s.Name, *record, err.Error())
+		return In{}, &dead, false
 	}
-	return append(ins, in), letters
+	return in, nil, true
 }
 
 func (s state) mark(b *Batch) Mark {

@@ -51,6 +51,8 @@ type Out struct {
 type Stage struct {
 	Name  string
 	Reads []string // topics
+	// Writes are the topics of what may follow, dead letters included: where a replay looks for it.
+	Writes []string
 	// Concerns says of a record that is not decoded whether anything may follow: where it says no, Follow would
 	// return nothing. Nil: any record may be the stage's business.
 	Concerns func(Record) bool

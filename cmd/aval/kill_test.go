@@ -44,6 +44,7 @@ func TestKill(t *testing.T) {
 				checkTold(t, log, e)
 			})
 			earlier.reported(t, e)
+			replays(t, at) // whatever was repeated, and however the batches were cut
 		})
 	}
 }

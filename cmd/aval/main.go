@@ -92,6 +92,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		noticeCommand(),
 		preIssueCommand(),
 		rebuildCommand(),
+		replayCommand(),
 		requestCommand(),
 		runCommand(),
 		settingsTopic(),

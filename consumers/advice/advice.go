@@ -21,7 +21,9 @@ import (
 // Stage advises of what was refused and of what contradicts. A repeat was advised of with the first.
 func Stage() pipeline.Stage {
 	return pipeline.Stage{
-		Name: "advice", Reads: []string{schemas.TopicEntries}, Concerns: concerns, Follow: follow,
+		Name: "advice", Reads: []string{schemas.TopicEntries},
+		Writes:   []string{schemas.TopicNotices, schemas.TopicDeadLetters},
+		Concerns: concerns, Follow: follow,
 	}
 }
 

@@ -23,6 +23,9 @@ type Signer interface {
 func Certificate(signer Signer) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "certificate", Reads: []string{schemas.TopicEntries},
+		Writes: []string{
+			schemas.TopicCertificates, schemas.TopicRefusals, schemas.TopicNotices, schemas.TopicDeadLetters,
+		},
 		Concerns: answers(schemas.VerbHold, &schemas.IssuanceRequest{}),
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)

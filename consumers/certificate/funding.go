@@ -16,6 +16,9 @@ import (
 func Funding(directories Directories) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "funding", Reads: []string{schemas.TopicPreIssues},
+		Writes: []string{
+			schemas.TopicMovements, schemas.TopicRefusals, schemas.TopicNotices, schemas.TopicDeadLetters,
+		},
 		Concerns: func(r pipeline.Record) bool {
 			g, ok := schemas.GlanceItem(r.Value)
 			return !ok || g.Verb == schemas.VerbRequest && g.Outcome == schemas.Outcome_OUTCOME_DONE

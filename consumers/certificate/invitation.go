@@ -30,8 +30,11 @@ import (
 //	emits  movements (vouch); of what makes no sense refusals, notices (seller)
 func Invitation() pipeline.Stage {
 	return pipeline.Stage{
-		Name:   "invitation",
-		Reads:  []string{schemas.TopicInvitations},
+		Name:  "invitation",
+		Reads: []string{schemas.TopicInvitations},
+		Writes: []string{
+			schemas.TopicMovements, schemas.TopicRefusals, schemas.TopicNotices, schemas.TopicDeadLetters,
+		},
 		Follow: followInvitation,
 	}
 }

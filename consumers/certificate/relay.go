@@ -17,6 +17,9 @@ import (
 func Relay() pipeline.Stage {
 	return pipeline.Stage{
 		Name: "relay", Reads: []string{schemas.TopicPreIssues, schemas.TopicReceipts},
+		Writes: []string{
+			schemas.TopicNotices, schemas.TopicRefusals, schemas.TopicDeadLetters,
+		},
 		Concerns: func(r pipeline.Record) bool {
 			if r.Topic == schemas.TopicReceipts {
 				return true

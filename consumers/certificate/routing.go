@@ -17,6 +17,9 @@ import (
 func Routing(directories Directories) pipeline.Stage {
 	return pipeline.Stage{
 		Name: "routing", Reads: []string{schemas.TopicEntries},
+		Writes: []string{
+			schemas.TopicIssuanceRequests, schemas.TopicRefusals, schemas.TopicNotices, schemas.TopicDeadLetters,
+		},
 		Concerns: answers(schemas.VerbVouch, &schemas.Invitation{}),
 		Follow: func(in pipeline.In) ([]pipeline.Out, error) {
 			entry := bodyOf[*schemas.Entry](in)

@@ -44,18 +44,27 @@ func NewKeys(private map[string]ed25519.PrivateKey) (*Keys, error) {
 		if id == "" || len(key) != ed25519.PrivateKeySize {
 			return nil, fmt.Errorf("key %q of %d bytes is no Ed25519 private key with an id", id, len(key))
 		}
-		header, err := json.Marshal(struct {
-			Algorithm jose.SignatureAlgorithm `json:"alg"`
-			KeyID     string                  `json:"kid"`
-			Type      string                  `json:"typ"`
-		}{jose.EdDSA, id, Type})
+		header, err := headerOf(id)
 		if err != nil {
-			return nil, fmt.Errorf("make header of key %q: %w", id, err)
+			return nil, err
 		}
-		k.private[id] = privateKey{ed25519: key, header: base64.RawURLEncoding.EncodeToString(header)}
+		k.private[id] = privateKey{ed25519: key, header: header}
 		k.public[id] = ed25519.PublicKey(key[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
 	}
 	return k, nil
+}
+
+// headerOf is the header of what the key signs, in base64url.
+func headerOf(keyID string) (string, error) {
+	header, err := json.Marshal(struct {
+		Algorithm jose.SignatureAlgorithm `json:"alg"`
+		KeyID     string                  `json:"kid"`
+		Type      string                  `json:"typ"`
+	}{jose.EdDSA, keyID, Type})
+	if err != nil {
+		return "", fmt.Errorf("make header of key %q: %w", keyID, err)
+	}
+	return base64.RawURLEncoding.EncodeToString(header), nil
 }
 
 // LoadKeys reads a JWK set (RFC 7517) of Ed25519 private keys (RFC 8037), each with its kid.

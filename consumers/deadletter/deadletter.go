@@ -17,6 +17,7 @@ import (
 func Stage() pipeline.Stage {
 	return pipeline.Stage{
 		Name: "deadletter", Reads: []string{schemas.TopicEntries, schemas.TopicPreIssues},
+		Writes:   []string{schemas.TopicDeadLetters},
 		Concerns: concerns, Follow: follow,
 	}
 }

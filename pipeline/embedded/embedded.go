@@ -189,3 +189,12 @@ func loopback(address string) (string, error) {
 	}
 	return address, nil
 }
+
+// StartRedis starts a Redis alone, that listens on a free port and forgets everything at the end.
+func StartRedis() (address string, stop func(), err error) {
+	redis, err := startRedis("")
+	if err != nil {
+		return "", nil, fmt.Errorf("start the embedded Redis: %w", err)
+	}
+	return redis.Addr(), redis.Close, nil
+}
