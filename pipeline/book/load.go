@@ -35,7 +35,7 @@ func (s *Store) load(ctx context.Context, p place, f *fold.Fold, at pipeline.Pos
 		if err := f.Rows(table, func(field, value string) error { return l.put(ctx, key, field, value) }); err != nil {
 			return spread{}, err
 		}
-		if err := l.flush(ctx, key); err != nil {
+		if err := l.end(ctx, key); err != nil {
 			return spread{}, err
 		}
 	}
@@ -49,6 +49,8 @@ type loader struct {
 
 	pairs []any
 	bytes int
+	count int   // of the fields of the key that is written
+	whole []any // how many fields each key has that was written
 }
 
 func (l *loader) put(ctx context.Context, key, field string, value any) error {
@@ -66,6 +68,15 @@ func (l *loader) put(ctx context.Context, key, field string, value any) error {
 	return l.flush(ctx, key)
 }
 
+// end writes the rest of a key, and notes how many fields it has.
+func (l *loader) end(ctx context.Context, key string) error {
+	if err := l.flush(ctx, key); err != nil {
+		return err
+	}
+	l.whole, l.count = append(l.whole, l.count), 0
+	return nil
+}
+
 // flush writes what was put, if the state is still the one that is loaded.
 func (l *loader) flush(ctx context.Context, key string) error {
 	if len(l.pairs) == 0 {
@@ -80,6 +91,7 @@ func (l *loader) flush(ctx context.Context, key string) error {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("load rows: %w", err)
 	}
+	l.count += len(l.pairs) / 2
 	l.pairs, l.bytes = l.pairs[:0], 0
 	if generation.Val() != l.generation {
 		return errors.Join(errMismatch, l.client.Unlink(ctx, l.keys(l.shard, l.generation)[1:]...).Err())
@@ -101,8 +113,11 @@ func (l *loader) adopt(ctx context.Context, f *fold.Fold, at pipeline.Position) 
 	if err := l.buckets(ctx, f, sp); err != nil {
 		return spread{}, err
 	}
-	_, err := l.run(ctx, l.keys(l.shard, l.generation), "adopt", l.epoch, l.generation, 0, Loading, at.To, at.Digest,
-		sp.depth, sp.split, sp.era, rows, strings.Join(lengths, " "))
+	args := append([]any{
+		"adopt", l.epoch, l.generation, 0, Loading, at.To, at.Digest, sp.depth, sp.split, sp.era, rows,
+		strings.Join(lengths, " "),
+	}, l.whole...)
+	_, err := l.run(ctx, l.keys(l.shard, l.generation), args...)
 	if err != nil {
 		return spread{}, fmt.Errorf("adopt: %w", err)
 	}
@@ -132,7 +147,7 @@ func (l *loader) buckets(ctx context.Context, f *fold.Fold, sp spread) error {
 		bucket = appendRow(bucket, table, field, value)
 		return nil
 	})
-	return errors.Join(err, flush(), l.flush(ctx, key))
+	return errors.Join(err, flush(), l.end(ctx, key))
 }
 
 // appendRow appends a row as the script writes it: see rows.lua.

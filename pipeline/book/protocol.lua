@@ -157,11 +157,17 @@ if step == 'split' then
   return { 'split' }
 end
 
--- adopt GENERATION FROM DIGEST TO NEXT-DIGEST DEPTH SPLIT ERA ROWS LENGTHS: the rows of the generation were written from
--- elsewhere, while the header stood where no journal leads to, and are whole.
+-- adopt GENERATION FROM DIGEST TO NEXT-DIGEST DEPTH SPLIT ERA ROWS LENGTHS COUNT...: the rows of the generation were
+-- written from elsewhere, while the header stood where no journal leads to. They are whole if each key has COUNT fields:
+-- Redis may have gone back in between.
 if step == 'adopt' then
   if header.at ~= from or header.digest ~= digest then
     return mismatch()
+  end
+  for i = 2, #KEYS do
+    if call('HLEN', KEYS[i]) ~= tonumber(ARGV[11 + i]) then
+      return mismatch()
+    end
   end
   call('HSET', KEYS[1], 'at', to, 'digest', ARGV[7], 'depth', ARGV[8], 'split', ARGV[9], 'era', ARGV[10],
     'rows', ARGV[11], 'lengths', ARGV[12])
