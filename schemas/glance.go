@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -22,7 +23,9 @@ type Glance struct {
 const (
 	VerbVouch   protowire.Number = 15 // Movement.vouch
 	VerbHold    protowire.Number = 16 // Movement.hold
+	VerbOffer   protowire.Number = 10 // IssuanceRequest.offer
 	VerbRequest protowire.Number = 11 // IssuanceRequest.request
+	VerbTick    protowire.Number = 15 // IssuanceRequest.tick
 )
 
 // GlanceItem looks at the value of an Entry or a PreIssue. It says no of whatever is not as our books write it,
@@ -103,6 +106,35 @@ func GlanceNotice(headers []Header, key, value []byte) (goesOn, ok bool) {
 		})
 	})
 	return goesOn, ok && toKey
+}
+
+// GlanceAcceptBy is until when a PreIssue's terms let the buyer agree; it says no where they set no end.
+func GlanceAcceptBy(value []byte) (by time.Time, ok bool) {
+	for _, number := range []protowire.Number{3, 1, 14, 1} { // request, terms, deadlines, accept_by
+		if value, ok = inside(value, number); !ok {
+			return time.Time{}, false
+		}
+	}
+	const seconds, nanos = 1, 2
+	var at [nanos + 1]int64
+	ok = eachField(value, func(f field) bool {
+		if f.kind == protowire.VarintType && f.number <= nanos {
+			at[f.number] = int64(f.numeral) //nolint:gosec // as Protobuf reads it
+		}
+		return true
+	})
+	return time.Unix(at[seconds], at[nanos]).UTC(), ok
+}
+
+// inside is the message in a field.
+func inside(value []byte, number protowire.Number) (part []byte, ok bool) {
+	sound := eachField(value, func(f field) bool {
+		if f.number == number {
+			part, ok = f.bytes, f.kind == protowire.BytesType
+		}
+		return true
+	})
+	return part, ok && sound
 }
 
 // NameOf is the full name of the message that a google.protobuf.Any of this type URL holds.

@@ -46,5 +46,8 @@ func OfferID(invitation string) string { return DeriveID("offer", invitation) }
 // HoldID identifies the hold that secures the certificate: one for each invitation, whoever asks.
 func HoldID(invitation string) string { return DeriveID("hold", invitation) }
 
+// LapseID identifies the lapse: one for each invitation, whoever finds that nobody has answered in time.
+func LapseID(invitation string) string { return DeriveID("lapse", invitation) }
+
 // CertificateID identifies the certificate that the hold secures.
 func CertificateID(hold string) string { return DeriveID("certificate", hold) }

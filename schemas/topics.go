@@ -132,7 +132,7 @@ func Topics() []Topic {
 			Name: TopicPreIssues, Body: "PreIssue", Key: "the request's, for who looks", Kind: KindJournal,
 			Retention: Forever, MaxMessageBytes: messageBytesJournal,
 			Owner:   "request",
-			Readers: []string{"request", "relay", "funding", "register", "deadletter"},
+			Readers: []string{"request", "relay", "funding", "register", "deadletter", "timer"},
 		},
 		{
 			Name: TopicCertificates, Body: "Certificate", Key: "invitation", Kind: KindFollow,

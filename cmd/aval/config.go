@@ -113,7 +113,7 @@ func (f *serverFlags) checkTo(stdout, stderr io.Writer, format output) error {
 	if _, err := f.signer(); err != nil {
 		faults = append(faults, err)
 	}
-	faults = append(faults, f.webhookFaults()...)
+	faults = append(faults, append(f.webhookFaults(), f.timingFaults()...)...)
 	p := newPrinter(stdout, format,
 		column[finding]{"level", func(f finding) string { return f.Level }},
 		column[finding]{"message", func(f finding) string { return f.Message }},

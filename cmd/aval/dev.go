@@ -88,7 +88,7 @@ func portTaken(err error) error {
 func embeddedPlace(p place, servers *embedded.Servers) place {
 	return place{
 		kafka: []string{servers.KafkaAddr}, redis: []string{servers.RedisAddr}, embedded: true,
-		namespace: p.namespace, partitions: p.partitions, webhooks: p.webhooks,
+		namespace: p.namespace, partitions: p.partitions, webhooks: p.webhooks, timing: p.timing,
 		traceEndpoint: p.traceEndpoint, traceOneIn: p.traceOneIn,
 	}
 }

@@ -33,6 +33,7 @@ func (f *serverFlags) place() place {
 		kafkaTLS: f.kafkaTLS, redisTLS: f.redisTLS, redisUser: v.RedisUser, redisPassword: v.RedisPassword,
 		redisDB: v.RedisDB, redisCluster: v.RedisCluster || len(v.Redis) > 1, patience: -1,
 		webhooks:      webhooks{keys: v.WebhookKeys, giveUp: v.WebhookGiveUp, private: v.WebhookPrivate},
+		timing:        timing{every: v.TickEvery, remember: v.Remember},
 		traceEndpoint: v.TraceEndpoint, traceOneIn: v.TraceOneIn,
 	}
 	if f.is("connect-timeout") {
@@ -46,7 +47,7 @@ func (f *serverFlags) place() place {
 
 // check says what is wrong with what the settings name: they are right themselves, or the command had not begun.
 func (f *serverFlags) check() error {
-	if faults := f.webhookFaults(); len(faults) > 0 {
+	if faults := append(f.webhookFaults(), f.timingFaults()...); len(faults) > 0 {
 		return usage("%w", errors.Join(faults...))
 	}
 	return nil

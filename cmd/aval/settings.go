@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aval-systems/aval/consumers/timer"
 	"github.com/aval-systems/aval/pipeline/access"
 )
 
@@ -158,6 +159,14 @@ func processSettings() []setting {
 			"webhook-give-up", groupRun, kindDuration, "24h", nil,
 			"how long a webhook is tried that does not take a notice",
 		},
+		{
+			"tick-every", groupRun, kindDuration, timer.EveryDefault.String(), nil,
+			"how often time passes in the log: what nobody answers lapses so much late at most",
+		},
+		{
+			"remember", groupRun, kindDuration, timer.RememberDefault.String(), nil,
+			"how long books remember what they have done, at least; older commands are refused: a namespace keeps its first",
+		},
 		{"webhook-private", groupRun, kindTruth, "", nil, "call webhooks on this machine and in private networks too"},
 	}
 }
@@ -208,6 +217,9 @@ type values struct {
 	WebhookKeys    string        `koanf:"webhook-keys"`
 	WebhookGiveUp  time.Duration `koanf:"webhook-give-up"`
 	WebhookPrivate bool          `koanf:"webhook-private"`
+
+	TickEvery time.Duration `koanf:"tick-every"`
+	Remember  time.Duration `koanf:"remember"`
 }
 
 // variable is the setting's name in the environment.

@@ -19,6 +19,7 @@ import (
 	"github.com/aval-systems/aval/consumers/ledger"
 	"github.com/aval-systems/aval/consumers/preissue"
 	"github.com/aval-systems/aval/consumers/register"
+	"github.com/aval-systems/aval/consumers/timer"
 	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/pipeline/access"
 	"github.com/aval-systems/aval/pipeline/book"
@@ -59,6 +60,7 @@ type place struct {
 
 	patience time.Duration // how long servers are waited for; 0: as long as it takes, below: nobody says
 	webhooks webhooks
+	timing   timing
 
 	traceEndpoint string // of a collector; empty: nothing is traced
 	traceOneIn    int64  // of so many messages that go in one begins a trace
@@ -169,7 +171,7 @@ func (s *system) store(b book.Book) *book.Store {
 func stageNames() []string {
 	return []string{
 		"invitation", "ledger", "routing", "request", "relay", "funding", "certificate", "advice", "notice",
-		"register", "deadletter",
+		"register", "deadletter", timer.Name,
 	}
 }
 
@@ -193,6 +195,7 @@ func (s *system) works(names []string, signer certificate.Signer) []pipeline.Wor
 		"notice":      func() []pipeline.Work { return s.courier(follower).Works() },
 		"register":    func() []pipeline.Work { return follower.Sink(register.New(s.redis, config)) },
 		"deadletter":  func() []pipeline.Work { return follower.Stage(deadletter.Stage()) },
+		timer.Name:    s.timer,
 	}
 	var works []pipeline.Work
 	for _, name := range names {
