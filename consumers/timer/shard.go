@@ -23,6 +23,8 @@ type shard struct {
 	number  int
 	openMax int
 
+	since    time.Time // when the timer saw that it had the shard
+	ticked   time.Time // the slot of the last tick that was written
 	journal  pipeline.Journal
 	now      int64               // log time, in milliseconds; 0 before the first tick
 	open     map[string]*waiting // by invitation

@@ -14,8 +14,12 @@ import (
 	"github.com/aval-systems/aval/schemas"
 )
 
-// stepsMax is how many ticks bring a shard up to date at once that was left alone for long.
-const stepsMax = 1000
+const (
+	// stepsMax is how many ticks bring a shard up to date at once that was left alone for long.
+	stepsMax = 1000
+	// ticksAtOnce is how many ticks are written at once.
+	ticksAtOnce = 500
+)
 
 // again is when a round is tried again that failed.
 const again = 5 * time.Second
@@ -63,31 +67,79 @@ func (t *Timer) round(ctx context.Context) (wait time.Duration, err error) {
 		return 0, fmt.Errorf("read the clock: %w", err)
 	}
 	slot := now.Truncate(t.config.Every)
+	wait = slot.Add(t.config.Every).Sub(now)
 	var ticks []pipeline.Record
-	for _, number := range t.held() {
-		for _, book := range []string{BookAccounts, BookPreIssues} {
-			at, err := t.config.Clock.LogTime(ctx, book, number)
-			if err != nil {
-				return 0, fmt.Errorf("read log time of %s/%d: %w", book, number, err)
-			}
-			t.warn(ctx, book, number, at)
-			more, err := ticksOf(book, number, at, slot, t.config.Remember)
-			if err != nil {
-				return 0, err
-			}
-			ticks = append(ticks, more...)
+	var ticked []int
+	for number, since := range t.behind(slot, now) {
+		some, err := t.ticks(ctx, number, slot, since.Before(slot))
+		if err != nil {
+			return 0, err
 		}
+		if len(some) == 0 {
+			wait = min(wait, again)
+			continue
+		}
+		ticks, ticked = append(ticks, some...), append(ticked, number)
 	}
-	for some := range slices.Chunk(ticks, lapsesAtOnce) {
+	for some := range slices.Chunk(ticks, ticksAtOnce) {
 		if err := t.config.Publisher.Publish(ctx, some); err != nil {
 			return 0, fmt.Errorf("publish ticks: %w", err)
 		}
 	}
-	return slot.Add(t.config.Every).Sub(now), nil
+	t.ticked(ticked, slot)
+	return wait, nil
 }
 
-// warn says that a shard remembers for another time than it should.
-func (t *Timer) warn(ctx context.Context, book string, number int, at LogTime) {
+// behind are the shards that the timer has now and has written nothing for since the slot, and since when it has them.
+func (t *Timer) behind(slot, now time.Time) map[int]time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	behind := map[int]time.Time{}
+	for number, s := range t.shards {
+		if s.since.IsZero() {
+			s.since = now
+		}
+		if s.ticked.Before(slot) {
+			behind[number] = s.since
+		}
+	}
+	return behind
+}
+
+func (t *Timer) ticked(numbers []int, slot time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, number := range numbers {
+		if s := t.shards[number]; s != nil {
+			s.ticked = slot
+		}
+	}
+}
+
+// ticks are those of both books of a shard. One that the timer has had since before the slot gets them anyhow; one
+// that it has just taken over was somebody else's to serve, unless it was left alone: it gets none but to bring it up
+// to date, and what its log time is may be known in a while only, when the books are back.
+func (t *Timer) ticks(ctx context.Context, number int, slot time.Time, own bool) (ticks []pipeline.Record, err error) {
+	for _, book := range []string{BookAccounts, BookPreIssues} {
+		at, err := t.config.Clock.LogTime(ctx, book, number)
+		if err != nil {
+			return nil, fmt.Errorf("read log time of %s/%d: %w", book, number, err)
+		}
+		t.differs(ctx, book, number, at)
+		if left := !at.Now.IsZero() && slot.Sub(at.Now) > t.config.Every; !left && !own {
+			continue
+		}
+		more, err := ticksOf(book, number, at, slot, t.config.Remember)
+		if err != nil {
+			return nil, err
+		}
+		ticks = append(ticks, more...)
+	}
+	return ticks, nil
+}
+
+// differs says that a shard remembers for another time than it should.
+func (t *Timer) differs(ctx context.Context, book string, number int, at LogTime) {
 	if at.Remember != 0 && at.Remember != t.config.Remember {
 		t.config.Logger.DebugContext(ctx, "the shard's first tick said for how long identifiers are remembered",
 			"book", book, "shard", number, "remembered", at.Remember, "set", t.config.Remember)

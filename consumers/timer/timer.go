@@ -153,16 +153,6 @@ func (t *Timer) revoked(_ string, partition int) {
 	delete(t.shards, partition)
 }
 
-// held are the shards that the timer has now.
-func (t *Timer) held() (numbers []int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for number := range t.shards {
-		numbers = append(numbers, number)
-	}
-	return numbers
-}
-
 // handle folds a batch of the journal, and writes the lapses of what is due. What was folded is not folded again when
 // the batch comes again.
 func (t *Timer) handle(ctx context.Context, b *pipeline.Batch) error {
