@@ -39,6 +39,8 @@ func newBody(kind []byte) proto.Message {
 		return &NoticeRetry{}
 	case "aval.v1.Receipt":
 		return &Receipt{}
+	case "aval.v1.Act":
+		return &Act{}
 	case "aval.v1.DeadLetter":
 		return &DeadLetter{}
 	case "aval.v1.Directory":

@@ -112,6 +112,15 @@ func TestUnreadableItems(t *testing.T) {
 		})
 }
 
+func TestAct(t *testing.T) {
+	t.Parallel()
+	table(t, example[*schemas.Act]("act"), validate[*schemas.Act], map[string]row[*schemas.Act]{
+		"empty":        {func(x *schemas.Act) { proto.Reset(x) }, "by kind subject"},
+		"unknown kind": {func(x *schemas.Act) { x.Kind = 99 }, "kind"},
+		"no note":      {func(x *schemas.Act) { x.Note = "" }, ""},
+	})
+}
+
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	table(t, certificate, validate[*schemas.Certificate], map[string]row[*schemas.Certificate]{

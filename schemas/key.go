@@ -27,6 +27,8 @@ func KeyOf(m proto.Message) string {
 		return m.GetRecipient().GetId()
 	case *Receipt:
 		return cmp.Or(m.GetNotice().GetInvitationId(), m.GetNotice().GetRecipient().GetId())
+	case *Act:
+		return m.GetSubject()
 	case *DeadLetter:
 		return m.GetTopic() + "/" + strconv.Itoa(int(m.GetPartition())) + "/" + strconv.FormatInt(m.GetOffset(), 10)
 	default:

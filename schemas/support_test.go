@@ -61,6 +61,10 @@ func examples() map[string]proto.Message {
 		},
 		"notice-retry": noticeRetry(),
 		"receipt":      &schemas.Receipt{NoticeId: schemas.DeriveID("notice", "1"), Notice: notice()},
+		"act": &schemas.Act{
+			Kind: schemas.ActKind_ACT_KIND_REDRIVE, Subject: "movements/3/1207", By: "maria",
+			Note: "the parser is mended",
+		},
 		"dead-letter": &schemas.DeadLetter{
 			Topic: "invitations", Partition: 3, Offset: 1 << 40,
 			Original: unreadable(),

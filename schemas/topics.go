@@ -21,6 +21,7 @@ const (
 	TopicNoticeRetries    = "notice-retries"
 	TopicReceipts         = "receipts"
 	TopicDeadLetters      = "dead-letters"
+	TopicAudits           = "audits"
 	TopicDirectory        = "directory"
 )
 
@@ -104,7 +105,10 @@ func TopicOf(name string) (Topic, bool) {
 }
 
 // Topics returns all topics: this is the registry.
-func Topics() []Topic {
+func Topics() []Topic { return append(flowTopics(), operatorTopics()...) }
+
+// flowTopics are those of the way from an invitation to what its parties are told.
+func flowTopics() []Topic {
 	return []Topic{
 		{
 			Name: TopicInvitations, Body: "Invitation", Key: "invitation", Kind: KindFollow,
@@ -162,11 +166,23 @@ func Topics() []Topic {
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesOther,
 			Owner: "notice", Readers: []string{"relay"},
 		},
+	}
+}
+
+// operatorTopics are those of whoever looks after a namespace.
+func operatorTopics() []Topic {
+	return []Topic{
 		{
 			// A dead letter carries any record of a megabyte whole, with its headers and what is wrong with it.
 			Name: TopicDeadLetters, Body: "DeadLetter", Key: "topic/partition/offset", Kind: KindFollow,
 			Retention: RetentionOthers, MaxMessageBytes: messageBytesJournal,
 			Owner: "every stage", Readers: []string{"operators"},
+		},
+		{
+			// Whoever asks later what was done by hand, and by whom, may ask after years.
+			Name: TopicAudits, Body: "Act", Key: "what was acted on", Kind: KindFollow,
+			Retention: Forever, MaxMessageBytes: messageBytesOther,
+			Owner: "operators", Readers: []string{"operators"},
 		},
 		{
 			Name: TopicDirectory, Body: "Directory", Key: "none", Kind: KindDirectory, Partitions: 1,

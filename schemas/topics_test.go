@@ -29,7 +29,8 @@ func TestTopics(t *testing.T) {
 			t.Errorf("%s lacks a key, an owner or readers", topic.Name)
 		}
 		forever := topic.Kind == schemas.KindJournal || topic.Kind == schemas.KindDirectory ||
-			topic.Name == schemas.TopicCertificates || topic.Name == schemas.TopicRefusals
+			topic.Name == schemas.TopicCertificates || topic.Name == schemas.TopicRefusals ||
+			topic.Name == schemas.TopicAudits
 		if (topic.Retention == schemas.Forever) != forever || !forever && topic.Retention < 30*24*time.Hour {
 			t.Errorf("%s is kept for %v", topic.Name, topic.Retention)
 		}
@@ -38,7 +39,7 @@ func TestTopics(t *testing.T) {
 			t.Errorf("%s has %d partitions of 7", topic.Name, got)
 		}
 	}
-	if len(seen) != 12 {
+	if len(seen) != 13 {
 		t.Errorf("there are %d topics", len(seen))
 	}
 }

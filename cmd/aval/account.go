@@ -30,7 +30,8 @@ with the same command changes nothing more and is answered with what stands; so 
 		Args: cobra.NoArgs,
 	}
 	c.AddCommand(accountOpenCommand(), accountMoveCommand("credit"), accountMoveCommand("debit"),
-		accountMarkCommand("block"), accountMarkCommand("unblock"), accountShowCommand(), accountListCommand())
+		accountMarkCommand("block"), accountMarkCommand("unblock"), accountShowCommand(), accountListCommand(),
+		accountHistoryCommand())
 	return c
 }
 

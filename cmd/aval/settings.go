@@ -165,7 +165,7 @@ func processSettings() []setting {
 		},
 		{
 			"remember", groupRun, kindDuration, timer.RememberDefault.String(), nil,
-			"how long books remember what they have done, at least; older commands are refused: a namespace keeps its first",
+			"how long books remember what they have done, at least; older commands are refused (its first one stays)",
 		},
 		{"webhook-private", groupRun, kindTruth, "", nil, "call webhooks on this machine and in private networks too"},
 	}

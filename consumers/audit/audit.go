@@ -147,7 +147,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 // checked are the invariants that an audit checks.
 func checked() []string {
 	return []string{
-		"I-1", "I-2", "I-3", "I-4", "I-5", "I-6", "I-8", "I-10", "I-12", "I-14", "I-16", "I-22", "I-23",
+		"I-1", "I-2", "I-3", "I-4", "I-5", "I-6", "I-8", "I-10", "I-12", "I-13", "I-14", "I-16", "I-22", "I-23",
 	}
 }
 
@@ -180,6 +180,7 @@ func newAuditor(c Config) *auditor {
 	a.book(BookPreIssues, schemas.TopicPreIssues, schemas.TopicIssuanceRequests, preIssues)
 	a.plain(schemas.TopicInvitations, a.invitation)
 	a.plain(schemas.TopicDirectory, nil)
+	a.plain(schemas.TopicAudits, nil)
 	a.plain(schemas.TopicDeadLetters, a.deadLetter)
 	return a
 }

@@ -170,6 +170,24 @@ func payloadOf(jws string) []byte {
 // cardNumber says whether the text holds a token that could be a card's number: a run of letters and digits,
 // as long as it goes, that is 12 to 19 digits of which the last is the check digit (Luhn).
 func cardNumber(text string) bool {
+	found := false
+	eachCard(text, func(int, int) { found = true })
+	return found
+}
+
+// Masked is the text without what looks like a card's number: of such a one its last four digits stay.
+func Masked(text string) string {
+	masked := []byte(text)
+	eachCard(text, func(from, to int) {
+		for i := from; i < to-4; i++ {
+			masked[i] = '*'
+		}
+	})
+	return string(masked)
+}
+
+// eachCard visits where such tokens begin and end.
+func eachCard(text string, visit func(from, to int)) {
 	start, digits := 0, true
 	for i := range len(text) + 1 {
 		var c byte
@@ -182,12 +200,11 @@ func cardNumber(text string) bool {
 			digits = false
 		default:
 			if n := i - start; digits && n >= 12 && n <= 19 && luhn(text[start:i]) {
-				return true
+				visit(start, i)
 			}
 			start, digits = i+1, true
 		}
 	}
-	return false
 }
 
 func luhn(digits string) bool {

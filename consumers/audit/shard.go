@@ -28,6 +28,7 @@ type shard struct {
 	number   int
 	fold     fold
 	outcomes *outcomes
+	repeats  repeats
 	search   func(pipeline.Record) // looks for what must be nowhere
 	violate  func(Violation)
 
@@ -193,6 +194,9 @@ func (s *shard) entry(e pipeline.Entry) {
 				e.From, e.To)
 		}
 		s.last = max(s.last, d.GetOffset())
+		if fault := s.repeats.fault(in, d); fault != "" {
+			s.violate(Violation{"I-13", s.number, fmt.Sprintf("%s/%d/%d", in.Topic, in.Partition, in.Offset), fault})
+		}
 		s.outcomes.answer(in, d)
 		s.fold.item(in, d)
 	}

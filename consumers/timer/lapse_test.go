@@ -19,6 +19,7 @@ import (
 func TestLapse(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, address string) {
+		t.Helper()
 		w := newWorld(t, address, 0)
 		w.tick(noon)
 		w.offer("i1", noon.Add(10*time.Minute))
@@ -60,6 +61,7 @@ func (w *world) must(err error) {
 func TestLapseAgain(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, address string) {
+		t.Helper()
 		w := newWorld(t, address, 0)
 		w.offer("i1", noon)
 		w.tick(noon)
@@ -84,7 +86,7 @@ func TestLapseAgain(t *testing.T) {
 		w.tick(noon.Add(2 * time.Minute))
 		w.must(w.follow())
 		if again := w.publisher.take(); len(again) > 0 {
-			t.Errorf("a timer that reads the journal from its beginning writes %d lapses of what is decided", len(again))
+			t.Errorf("a timer that reads from the beginning writes %d lapses of what is decided", len(again))
 		}
 	})
 }
@@ -94,6 +96,7 @@ func TestLapseAgain(t *testing.T) {
 func TestLapseIsItsModel(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, address string) {
+		t.Helper()
 		rapid.Check(t, func(t *rapid.T) {
 			m := &model{
 				world: newWorld(t, address, rapid.IntRange(1, 12).Draw(t, "open at most")), now: noon,

@@ -96,7 +96,7 @@ func (s *shard) item(r pipeline.Record, from *start) {
 	if !ok || g.Outcome != schemas.Outcome_OUTCOME_DONE {
 		return // the book writes what can be glanced at, or what nobody could read
 	}
-	switch g.Verb {
+	switch g.Verb { //nolint:exhaustive // all other verbs decide
 	case schemas.VerbOffer:
 		if by, ok := schemas.GlanceAcceptBy(r.Value); ok {
 			s.offered(string(r.Key), &waiting{by: millisUp(by), offset: r.Offset, from: from})

@@ -35,8 +35,8 @@ func (c clock) Now(context.Context) (time.Time, error) {
 	return c.now, c.err
 }
 
-func (c clock) LogTime(_ context.Context, book string, _ int) (timer.LogTime, error) {
-	return c.logTime[book], c.err
+func (c clock) LogTime(_ context.Context, name string, _ int) (timer.LogTime, error) {
+	return c.logTime[name], c.err
 }
 
 // round runs a timer that has taken over these shards, until it has written; it must not write more.
@@ -95,7 +95,7 @@ func TestTick(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !in.Time.Equal(noon) || len(r.Key) > 0 {
-			t.Errorf("the tick of %s/%d is of %v and has the key %q, want noon and none", r.Topic, r.Partition, in.Time, r.Key)
+			t.Errorf("the tick of %s/%d is of %v, key %q, want noon and none", r.Topic, r.Partition, in.Time, r.Key)
 		}
 		got[r.Topic] = append(got[r.Topic], r.Partition)
 	}
@@ -157,6 +157,7 @@ func TestTickFails(t *testing.T) {
 func TestTickAfterLong(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, address string) {
+		t.Helper()
 		for _, b := range []book.Book{ledger.Book{}, preissue.Book{}} {
 			shard := booktest.New(t, b, address)
 			kept := 90 * time.Minute
@@ -181,7 +182,8 @@ func TestTickAfterLong(t *testing.T) {
 					t.Fatalf("%s answers the tick of %v with %v %v", b.Name(), in.Time, d.GetOutcome(), d.GetReason())
 				}
 			}
-			if got, want := shard.Tables()["clock"]["time"], book.Millis(noon.Add(100*time.Hour-time.Minute)); got != want {
+			want := book.Millis(noon.Add(100*time.Hour - time.Minute))
+			if got := shard.Tables()["clock"]["time"]; got != want {
 				t.Errorf("log time of %s is %s, want %s", b.Name(), got, want)
 			}
 		}

@@ -94,15 +94,14 @@ func (w *world) decide() (done int) {
 		}
 		request, _ := in.Body.(*schemas.IssuanceRequest)
 		invitation := request.GetTerms().GetInvitationId()
-		switch outcome := w.command(in.ID, in.Time, request); outcome {
-		case schemas.Outcome_OUTCOME_DONE:
+		switch outcome := w.command(in.ID, in.Time, request); {
+		case outcome == schemas.Outcome_OUTCOME_DONE:
 			if _, twice := w.lapsed[invitation]; twice {
 				w.t.Fatalf("%s has lapsed twice", invitation)
 			}
 			w.lapsed[invitation] = in.Time
 			done++
-		case schemas.Outcome_OUTCOME_REPEAT:
-		default:
+		case outcome != schemas.Outcome_OUTCOME_REPEAT:
 			w.t.Fatalf("the lapse of %s is answered %v", invitation, outcome)
 		}
 	}
