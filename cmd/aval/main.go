@@ -98,6 +98,7 @@ the buyer agrees with an account; the issuing bank freezes the amount and issues
 		requestCommand(),
 		runCommand(),
 		settingsTopic(),
+		shardCommand(),
 		topicsCommand(),
 		verifyCommand(),
 		withdrawCommand(),

@@ -32,6 +32,7 @@ func TestOperate(t *testing.T) {
 			r.history(t, account, between)
 			r.letters(t)
 			r.invariants(t)
+			r.shards(t)
 		})
 	}
 }
@@ -243,4 +244,44 @@ func TestOperateFolder(t *testing.T) {
 	look(2, "invariants", "--kafka", "localhost:1")
 	folder = []string{"--data-dir", t.TempDir()}
 	look(2, "invariants")
+}
+
+func (r *running) shards(t *testing.T) {
+	t.Helper()
+	type shard struct {
+		Book, Owner, State string
+		Shard              int
+		Epoch, Position    int64
+		JournalDigest      string `json:"journal_digest"`
+		RedisDigest        string `json:"redis_digest"`
+		LagRecords         int64  `json:"lag_records"`
+		Recovery           struct{ Cause string }
+	}
+	level := func(text string) (all []shard) {
+		await(t, "all shards to be level", func() bool {
+			all = parse[[]shard](t, r.done(t, "shard", "list", "-o", "json"))
+			for _, s := range all {
+				if s.State != "level" || s.JournalDigest != s.RedisDigest || s.Owner == "" || s.LagRecords != 0 ||
+					s.Recovery.Cause != text {
+					return false
+				}
+			}
+			return len(all) == 6
+		})
+		return all
+	}
+	decided := int64(0)
+	for _, s := range level("as-it-was") { // an empty Redis is where an empty journal ends
+		decided += s.Position
+	}
+	if decided < 6 {
+		t.Errorf("the shards have decided %d commands, want more", decided)
+	}
+	if out := r.done(t, "shard", "show", "accounts/1"); !strings.Contains(out, "accounts/1") ||
+		!strings.Contains(out, "REDIS DIGEST") {
+		t.Errorf("a shard is shown as\n%s", out)
+	}
+	r.fails(t, 3, "there is no shard", "shard", "show", "accounts/3")
+	r.fails(t, 2, "is no shard", "shard", "show", "accounts")
+	r.fails(t, 2, "there is no book", "shard", "list", "--book", "ledger")
 }

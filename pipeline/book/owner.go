@@ -96,7 +96,10 @@ func (r *Runner) recover(ctx context.Context, o *owner, hint pipeline.Position) 
 	}
 	o.generation, o.seed, o.spread = header.Generation, seedOf(tail.History), header.spread
 	o.at, o.digest = header.At, header.Digest
-	return r.align(ctx, o, header, chain)
+	if err := r.align(ctx, o, header, chain); err != nil {
+		return err
+	}
+	return r.remark(ctx, o, header, tail)
 }
 
 // align brings the state from where its header says it stands to the journal's end (rule 6).
