@@ -131,17 +131,6 @@ func (f *invariantsFlags) look(ctx context.Context, s *system, progress demo.Pro
 	return report, err
 }
 
-// unchecked is the error of what could not be checked.
-func unchecked(err error) error {
-	if err == nil {
-		return nil
-	}
-	if coded := (*codeError)(nil); errors.As(err, &coded) {
-		return err
-	}
-	return &codeError{code: exitUnchecked, err: err}
-}
-
 // wait waits, unless ctx ends before.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

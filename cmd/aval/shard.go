@@ -17,8 +17,8 @@ import (
 	"github.com/aval-systems/aval/pipeline/book"
 )
 
-// shardFlags are the flags of aval shard.
-type shardFlags struct {
+// shardLookFlags are the flags of aval shard.
+type shardLookFlags struct {
 	keptFlags
 
 	book   string
@@ -44,7 +44,7 @@ in Redis is level with the journal, behind, ahead (one batch that is decided and
 owner found the state: as-it-was, behind, ahead, empty, or rebuilt because it contradicted the journal.`
 
 func shardListCommand() *cobra.Command {
-	var f shardFlags
+	var f shardLookFlags
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the shards of the books",
@@ -66,7 +66,7 @@ func shardListCommand() *cobra.Command {
 }
 
 func shardShowCommand() *cobra.Command {
-	var f shardFlags
+	var f shardLookFlags
 	c := &cobra.Command{
 		Use:   "show BOOK/SHARD",
 		Short: "Show a shard of a book",
@@ -89,7 +89,7 @@ same position they are the same.
 func shardBooks() []string { return []string{ledger.Book{}.Name(), preissue.Book{}.Name()} }
 
 // run prints one shard, or all.
-func (f *shardFlags) run(ctx context.Context, name string, stdout, stderr io.Writer) (err error) {
+func (f *shardLookFlags) run(ctx context.Context, name string, stdout, stderr io.Writer) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (f *shardFlags) run(ctx context.Context, name string, stdout, stderr io.Wri
 	return f.print(ctx, s, only, stdout)
 }
 
-func (f *shardFlags) print(ctx context.Context, s *system, only int, stdout io.Writer) error {
+func (f *shardLookFlags) print(ctx context.Context, s *system, only int, stdout io.Writer) error {
 	p := newPrinter(stdout, f.format, shardColumns(only >= 0)...)
 	for _, of := range []struct {
 		stage string
