@@ -35,8 +35,8 @@ func letterListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List dead letters, and why nobody could read them",
 		Long: `List dead letters, and why nobody could read them: those on which nobody has acted, or all. The time is
-what the original says of itself, where it does. Bytes that are no letters are shown as \x1b, what looks like the number of a
-card as ************1111.`,
+what the original says of itself, where it does. Bytes that are no letters are shown as \x1b, what looks like the number
+of a card as ************1111.`,
 		Example: `  aval deadletter list
   aval deadletter list --all -o ndjson --data-dir data`,
 		Args: cobra.NoArgs,
@@ -63,7 +63,8 @@ func letterShowCommand() *cobra.Command {
 		Use:   "show LETTER",
 		Short: "Show a dead letter with its original, safely",
 		Long: `Show a dead letter with its original's key, headers and value. What could harm a terminal is shown as
-\x1b, what looks like the number of a card as ************1111, in JSON too: the bytes themselves stand in the log alone.`,
+\x1b, what looks like the number of a card as ************1111, in JSON too: the bytes themselves stand in the log
+alone.`,
 		Example: `  aval deadletter show movements/3/1207
   aval deadletter show movements/3/1207 --bytes 100000 -o json`,
 		Args: oneArgument("LETTER"),

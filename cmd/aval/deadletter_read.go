@@ -219,8 +219,14 @@ func (l *letters) show(ctx context.Context, w io.Writer, format output, name str
 // tell writes a letter in lines.
 func (v letterView) tell(w io.Writer) error {
 	lines := [][2]string{
-		{"letter", v.Letter}, {"state", v.State}, {"reason", v.Reason}, {"time", v.Time}, {"type", v.Type},
-		{"id", v.ID}, {"stands", schemas.TopicDeadLetters + "/" + v.Stands}, {"key", v.Key},
+		{"letter", v.Letter},
+		{"state", v.State},
+		{"reason", v.Reason},
+		{"time", v.Time},
+		{"type", v.Type},
+		{"id", v.ID},
+		{"stands", schemas.TopicDeadLetters + "/" + v.Stands},
+		{"key", v.Key},
 	}
 	if v.Act != nil {
 		lines = append(lines, [2]string{v.State, "by " + v.Act.By + " at " + v.Act.Time + " " + v.Act.Note})

@@ -91,8 +91,8 @@ type keptFlags struct {
 	dataDir string
 }
 
-func (f *keptFlags) register(c *cobra.Command, more ...group) {
-	f.serverFlags.register(c, more...)
+func (f *keptFlags) register(c *cobra.Command) {
+	f.serverFlags.register(c)
 	c.Flags().StringVar(&f.dataDir, "data-dir", "",
 		"work on what aval demo or aval dev left in this folder, in place of servers")
 	_ = c.MarkFlagDirname("data-dir")

@@ -70,8 +70,8 @@ func shardShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show BOOK/SHARD",
 		Short: "Show a shard of a book",
-		Long: `Show a shard of a book, with the digests of its history in Redis and in the journal: where both stand at the
-same position they are the same.
+		Long: `Show a shard of a book, with the digests of its history in Redis and in the journal: where both stand
+at the same position they are the same.
 
 ` + shardHelp,
 		Example: `  aval shard show accounts/3

@@ -60,7 +60,8 @@ func (x *Replay) Shard(ctx context.Context, shard int, r ReplayRange) (inputs, f
 		return 0, 0, err
 	}
 	s.at = place{
-		shard: shard, epoch: replayEpoch, generation: header.Generation, seed: seedOf(replayHistory), spread: header.spread,
+		shard: shard, epoch: replayEpoch, generation: header.Generation, seed: seedOf(replayHistory),
+		spread: header.spread,
 	}
 	next, stop := iter.Pull2(s.commands(ctx))
 	defer stop()

@@ -185,13 +185,14 @@ func All(ctx context.Context, atATime int, tasks []func(context.Context) error) 
 	return context.Cause(ctx)
 }
 
-// work runs tasks until there are none, or ctx has ended.
+// work runs tasks until there are none, or ctx has ended: whoever ended it says why.
 func work(ctx context.Context, queue <-chan func(context.Context) error) error {
 	for task := range queue {
-		if ctx.Err() != nil {
-			return nil // whoever ended it says why
-		}
-		if err := task(ctx); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
+		err := task(ctx)
+		switch {
+		case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+			return nil
+		case err != nil:
 			return err
 		}
 	}
