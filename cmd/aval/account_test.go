@@ -240,7 +240,7 @@ func TestAccountUsage(t *testing.T) {
 	for args, says := range map[string]string{
 		"open":                                "ACCOUNT is missing",
 		"open A B":                            "takes one ACCOUNT",
-		"open AVALBRSP/1 --currency BRL":      `"holder"`,
+		"open AVALBRSP/1 --currency BRL":      "--holder is missing",
 		"open bank --holder m --currency BRL": `account is "bank"`,
 		"open AVALBRSP/1 --holder m --currency brl":                `--currency "brl"`,
 		"open AVALBRSP/1 --holder m --currency BRL --kind x":       `--kind "x", must be deposit or credit`,

@@ -164,7 +164,8 @@ func flowFaults() []mutant {
 		},
 		{
 			name: "drop what nobody can read", file: follow, tests: []string{"./pipeline"},
-			old: "return ins, append(letters, DeadLetter(stage, *record, err.Error()))", new: "return ins, letters",
+			old: "dead := DeadLetter(s.Name, *record, err.Error())\n\t\treturn In{}, &dead, false",
+			new: "return In{}, nil, false",
 		},
 		{
 			name: "the content's digest skips the amount", file: "schemas/digest.go", tests: []string{"./schemas"},
