@@ -29,11 +29,6 @@ type Work struct {
 	Beside func(ctx context.Context) error
 }
 
-// Route runs the works in one Watermill router until ctx ends.
-func Route(ctx context.Context, c Consumer, logger *slog.Logger, works ...Work) error {
-	return Router{Consumer: c, Logger: logger}.Run(ctx, works...)
-}
-
 // Router runs works.
 type Router struct {
 	Consumer Consumer

@@ -168,7 +168,9 @@ func (f *demoFlags) play(ctx context.Context, s *system, keys *certificate.Keys,
 	actors := []func(context.Context) error{client}
 	if !f.attach {
 		actors = append(actors, func(ctx context.Context) error {
-			return pipeline.Route(ctx, s.kafka, s.logger, s.works(stageNames(), keys)...)
+			return pipeline.Router{
+				Consumer: s.kafka, Logger: s.logger, Meter: s.monitor.measures(), Outages: s.monitor.outages,
+			}.Run(ctx, s.works(stageNames(), keys)...)
 		})
 	}
 	err := pipeline.Run(ctx, actors...)

@@ -75,7 +75,8 @@ func (w *world) run(t *testing.T) (stop func()) {
 	var group sync.WaitGroup
 	group.Go(func() {
 		works := append(follower.Stage(advice.Stage()), runner.Work("ledger"))
-		if err := pipeline.Route(ctx, w.log, logger, works...); err != nil && ctx.Err() == nil {
+		err := pipeline.Router{Consumer: w.log, Logger: logger}.Run(ctx, works...)
+		if err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 	})
