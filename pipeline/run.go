@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Run starts every actor and waits for all of them. The first to return, with or without an error, stops the
@@ -23,4 +24,16 @@ func Run(ctx context.Context, actors ...func(context.Context) error) error {
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// Pause waits, unless ctx ends before: then it returns ctx's error.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -298,7 +298,7 @@ func (l *list) heard(ctx context.Context, partition int, records []pipeline.Reco
 				return nil
 			}
 		}
-		if err := pause(ctx); err != nil {
+		if err := pipeline.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aval-systems/aval/consumers/audit"
 	"github.com/aval-systems/aval/consumers/ledger"
 	"github.com/aval-systems/aval/consumers/preissue"
+	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/producers/demo"
 )
 
@@ -109,7 +110,7 @@ func (f *invariantsFlags) run(ctx context.Context, stdout, stderr io.Writer) (er
 		case !f.watch:
 			return nil
 		}
-		if !wait(ctx, f.every) {
+		if pipeline.Pause(ctx, f.every) != nil {
 			return nil
 		}
 	}
@@ -129,18 +130,6 @@ func (f *invariantsFlags) look(ctx context.Context, s *system, progress demo.Pro
 	report, err := audit.Run(ctx, c)
 	log.to.Done()
 	return report, err
-}
-
-// wait waits, unless ctx ends before.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // invariantsReport is what was found, as it is printed.

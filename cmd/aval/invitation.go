@@ -130,7 +130,7 @@ func (s *system) story(ctx context.Context, id string, patience time.Duration) (
 		if coded := (*codeError)(nil); !errors.As(err, &coded) {
 			break
 		}
-		if err := pause(ctx); err != nil {
+		if err := pipeline.Pause(ctx, lookEvery); err != nil {
 			return register.Story{}, err
 		}
 		invitation, err = s.find(ctx, id)
@@ -162,16 +162,6 @@ func (s *system) find(ctx context.Context, id string) (invitation string, err er
 	return "", refused("%s is no invitation, certificate or hold that is known: %s", cell(oneLine(id)), why)
 }
 
-// pause waits before the register is asked again.
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(lookEvery):
-		return nil
-	}
-}
-
 // registerHears waits, for a while, until the register has read what stands in the log now, and returns how many
 // records it has not.
 func (s *system) registerHears(ctx context.Context) (behind int64, err error) {
@@ -190,7 +180,7 @@ func (s *system) registerHears(ctx context.Context) (behind int64, err error) {
 		if behind, err = s.registerBehind(ctx, r, ends); err != nil || behind == 0 || time.Now().After(until) {
 			return behind, err
 		}
-		if err := pause(ctx); err != nil {
+		if err := pipeline.Pause(ctx, lookEvery); err != nil {
 			return behind, err
 		}
 	}
@@ -244,7 +234,7 @@ func awaitMore(
 		if story.State.Final() && (ended(row) || time.Now().After(until)) {
 			return row, false, nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := pipeline.Pause(ctx, lookEvery); err != nil {
 			return row, false, err
 		}
 		if row, err = stories.Row(ctx, story.Invitation); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aval-systems/aval/consumers/register"
+	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/producers/command"
 	"github.com/aval-systems/aval/schemas"
 )
@@ -262,7 +263,7 @@ func (f *answerFlags) await(ctx context.Context, s *system, told *preIssueAnswer
 			return fmt.Errorf("invitation %s is requested, and was not decided within %v (--timeout): do all stages "+
 				"run (aval run)? see aval invitation show %s --follow", told.InvitationID, f.timeout, told.InvitationID)
 		}
-		if err := pause(ctx); err != nil {
+		if err := pipeline.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

@@ -97,15 +97,7 @@ func (w *watch) follow(ctx context.Context) error {
 // closedAs is what a refusal makes of an invitation.
 func closedAs(in pipeline.In) register.State {
 	refusal, _ := in.Body.(*schemas.Refusal)
-	switch refusal.GetReason() { //nolint:exhaustive // all others refuse
-	case schemas.Reason_REASON_DECLINED:
-		return register.StateDeclined
-	case schemas.Reason_REASON_WITHDRAWN:
-		return register.StateWithdrawn
-	case schemas.Reason_REASON_LAPSED:
-		return register.StateLapsed
-	}
-	return register.StateRefused
+	return refusedAs(refusal.GetReason())
 }
 
 // look takes a sample, and compares it with those before.

@@ -189,7 +189,7 @@ func (a *auditor) run(ctx context.Context) error {
 	for attempt := range a.Attempts {
 		first, last := attempt == 0, attempt == a.Attempts-1
 		if !first {
-			if err := pause(ctx, a.Pause); err != nil {
+			if err := pipeline.Pause(ctx, a.Pause); err != nil {
 				return err
 			}
 		}
@@ -227,16 +227,4 @@ func (a *auditor) violate(v Violation) {
 func (a *auditor) done() Report {
 	a.facts.count(&a.report)
 	return a.report
-}
-
-// pause waits, unless the context ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("audit: %w", ctx.Err())
-	case <-timer.C:
-		return nil
-	}
 }

@@ -47,7 +47,7 @@ func (s *shard) meet(ctx context.Context, c Config) (accounts map[string]Account
 	var at int64
 	for attempt := range c.Attempts {
 		if attempt > 0 {
-			if err := pause(ctx, c.Pause); err != nil {
+			if err := pipeline.Pause(ctx, c.Pause); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -96,7 +96,7 @@ func (s *shard) reach(ctx context.Context, c Config, at int64) (bool, error) {
 	const looks = 3
 	for look := range looks {
 		if look > 0 {
-			if err := pause(ctx, c.Pause); err != nil {
+			if err := pipeline.Pause(ctx, c.Pause); err != nil {
 				return false, err
 			}
 		}

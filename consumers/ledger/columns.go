@@ -20,12 +20,5 @@ func (Book) Columns(table, row string) []book.Column {
 	case table == TableAccounts:
 		names = []string{"kind", "currency", "status", "ledger", "frozen", "unused", "holder", "opened"}
 	}
-	if len(names) != len(f) {
-		return nil
-	}
-	columns := make([]book.Column, len(f))
-	for i, name := range names {
-		columns[i] = book.Column{Name: name, Value: f[i]}
-	}
-	return columns
+	return book.Columns(names, f)
 }

@@ -15,12 +15,5 @@ func (Book) Columns(table, row string) []book.Column {
 		names = []string{"terms"}
 	}
 	f := strings.Split(row, " ")
-	if len(names) != len(f) {
-		return nil
-	}
-	columns := make([]book.Column, len(f))
-	for i, name := range names {
-		columns[i] = book.Column{Name: name, Value: f[i]}
-	}
-	return columns
+	return book.Columns(names, f)
 }

@@ -20,6 +20,18 @@ const WholeRow = "row"
 // Column is a part of a row, with its name.
 type Column struct{ Name, Value string }
 
+// Columns gives the parts of a row their names; nil where there is not one for each.
+func Columns(names, parts []string) []Column {
+	if len(names) != len(parts) {
+		return nil
+	}
+	columns := make([]Column, len(parts))
+	for i, name := range names {
+		columns[i] = Column{Name: name, Value: parts[i]}
+	}
+	return columns
+}
+
 // Describer is a book that knows the names of what its rows hold.
 type Describer interface {
 	// Columns takes a row of a table apart, in the order in which it stands there. Nil where it has another form.

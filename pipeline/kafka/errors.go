@@ -123,14 +123,7 @@ const (
 
 // sleep waits, and says whether it did so to the end.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pipeline.Pause(ctx, d) == nil
 }
 
 // waits notes that somebody waits for the brokers.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aval-systems/aval/pipeline"
 	"github.com/aval-systems/aval/schemas"
 )
 
@@ -125,7 +126,7 @@ func (x *pairs) await(ctx context.Context, from []int64, items int64, see func(g
 			return fmt.Errorf("the journal got %d items of %d and nothing for %s: does the ledger run?", n, items,
 				patience)
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pipeline.Pause(ctx, pollEvery); err != nil {
 			return err
 		}
 	}
@@ -311,7 +312,7 @@ func (x *pairs) rest(ctx context.Context, r *Report, a *answered, items int64) e
 			r.Lost, r.Refused, r.Twice = r.Lost+max(left, 0), r.Refused+other, r.Twice+max(-left, 0)
 			return nil
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pipeline.Pause(ctx, pollEvery); err != nil {
 			return err
 		}
 	}
@@ -332,7 +333,7 @@ func (x *pairs) pace(ctx context.Context, began time.Time, first, rate int64, d 
 				return fmt.Errorf("publish movements: %w", err)
 			}
 		}
-		if err := pause(ctx, linger); err != nil {
+		if err := pipeline.Pause(ctx, linger); err != nil {
 			return err
 		}
 	}

@@ -164,15 +164,3 @@ func (d Deps) profiled(ctx context.Context, long time.Duration, f func(context.C
 		return nil
 	})
 }
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

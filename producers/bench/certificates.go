@@ -149,7 +149,7 @@ func (x *deals) last(ctx context.Context, r *Report) error {
 	x.Progress.Stage("open the rest", int(missing))
 	told := missing
 	for left := missing; left > 0; {
-		if err := pause(ctx, lagEvery); err != nil {
+		if err := pipeline.Pause(ctx, lagEvery); err != nil {
 			return err
 		}
 		x.mu.Lock()
@@ -264,7 +264,7 @@ func (x *deals) wait(ctx context.Context, name string, d time.Duration) error {
 	x.Progress.Stage(name, seconds(d))
 	defer x.Progress.Done()
 	for ; d > 0; d -= time.Second {
-		if err := pause(ctx, min(d, time.Second)); err != nil {
+		if err := pipeline.Pause(ctx, min(d, time.Second)); err != nil {
 			return err
 		}
 		x.Progress.Add(1)
@@ -309,7 +309,7 @@ const (
 // watch holds the offers back while any stage is too far behind: what is certified and not told is not done.
 func (x *deals) watch(ctx context.Context) error {
 	for {
-		if err := pause(ctx, lagEvery); err != nil {
+		if err := pipeline.Pause(ctx, lagEvery); err != nil {
 			return nil //nolint:nilerr // the run is over
 		}
 		lag, err := x.deps.Lag(ctx)
@@ -355,7 +355,7 @@ func (x *deals) drain(ctx context.Context, f *found) error {
 			return nil
 		}
 		x.mu.Unlock()
-		if err := pause(ctx, lagEvery); err != nil {
+		if err := pipeline.Pause(ctx, lagEvery); err != nil {
 			return err
 		}
 	}

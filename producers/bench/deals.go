@@ -259,7 +259,7 @@ func (x *deals) reply(ctx context.Context) error {
 			return nil
 		case <-x.wake:
 		}
-		if err := pause(ctx, lingerAnswer); err != nil {
+		if err := pipeline.Pause(ctx, lingerAnswer); err != nil {
 			return nil //nolint:nilerr // the run is over
 		}
 		x.mu.Lock()

@@ -119,7 +119,7 @@ func (x *opening) await(ctx context.Context) error {
 		case s.at(left):
 			return fmt.Errorf("%d accounts were not opened within %s: do the stages run?", left, patience)
 		}
-		if err := pause(ctx, linger); err != nil {
+		if err := pipeline.Pause(ctx, linger); err != nil {
 			return err
 		}
 	}

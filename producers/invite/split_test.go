@@ -68,11 +68,11 @@ func TestSplit(t *testing.T) {
 			"with its end":   iotest.DataErrReader(strings.NewReader(test.text)),
 			"in odd lengths": &oddReader{text: test.text},
 		} {
+			if way == "byte by byte" && len(test.text) > invite.RowMax {
+				continue // it takes long, and says nothing that the odd lengths do not
+			}
 			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
-				if way == "byte by byte" && len(test.text) > invite.RowMax {
-					t.Skip("takes long, and says nothing that the odd lengths do not")
-				}
 				rows, ends, err := invite.Split(in, test.csv)
 				var stop *invite.StopError
 				if errors.As(err, &stop) != (test.stop > 0) || err != nil && stop == nil ||
